@@ -125,13 +125,19 @@ def _add(found: dict[str, MarketResult], row: _Row) -> None:
 
 
 def _outcome(row: _Row) -> MarketResult:
-    """Return the result of a market. Raises ValueError for a result other than yes or no without a payout."""
+    """Return the result of a market.
+
+    Raises ValueError for a result other than yes or no without a payout, and for one with the payout of the opposite.
+    """
     outcome = (row.result or "").lower()
-    value = _WHOLE.get(outcome)
+    value = whole = _WHOLE.get(outcome)
     if row.settlement_value_dollars:
         value = parse_price(row.settlement_value_dollars)
         if not 0 <= value <= ONE_DOLLAR:
             raise ValueError(f"{row.ticker}: a contract cannot pay {row.settlement_value_dollars:.40}, only $0 to $1")
+        if whole is not None and value == ONE_DOLLAR - whole:  # a fraction is legal
+            paid = row.settlement_value_dollars
+            raise ValueError(f"{row.ticker}: the result {outcome} contradicts its payout of ${paid} for a YES contract")
     if value is None:
         raise ValueError(f"{row.ticker}: unknown result {row.result!r:.40} without a payout")
     return MarketResult(result=outcome, value=value, close_time=parse_ts(row.close_time) if row.close_time else None)

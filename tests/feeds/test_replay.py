@@ -16,7 +16,7 @@ from support.recordings import T0, TICKER, Tape, new_decoder, play
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents, parse_price
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import (
@@ -350,6 +350,26 @@ def test_a_payout_that_no_contract_has_is_refused(tmp_path: Path, paid: str) -> 
     path = tmp_path / "r.json"
     path.write_text(f'[{{"ticker":"A","result":"yes","settlement_value_dollars":"{paid}"}}]')
     with pytest.raises(UsageError, match=rf"r.json: A: a contract cannot pay {paid}, only \$0 to \$1"):
+        read_results(path)
+
+
+@pytest.mark.parametrize(
+    ("result", "paid", "is_refused"),
+    [
+        ("yes", "0.0000", True), ("No", "1.0000", True), ("yes", "1.0000", False), ("no", "0", False),
+        ("yes", "0.5000", False), ("scalar", "0.0000", False), ("scalar", "1.0000", False),
+    ],
+)  # fmt: skip
+def test_a_result_with_the_payout_of_the_opposite_is_refused(
+    tmp_path: Path, result: str, paid: str, *, is_refused: bool
+) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(f'[{{"ticker":"A","result":"{result}","settlement_value_dollars":"{paid}"}}]')
+    if not is_refused:
+        assert read_results(path)["A"].value == parse_price(paid)
+        return
+    said = rf"r.json: A: the result {result.lower()} contradicts its payout of \${paid} for a YES contract"
+    with pytest.raises(UsageError, match=said):
         read_results(path)
 
 
