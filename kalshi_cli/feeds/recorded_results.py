@@ -124,18 +124,23 @@ def _add(found: dict[str, MarketResult], row: _Row) -> None:
     found[row.ticker] = result
 
 
+def is_contradiction(result: str, value: Price | None) -> bool:
+    """Return whether a payout is that of the opposite result. Fractions of a dollar are legal."""
+    return value is not None and result in _WHOLE and value == ONE_DOLLAR - _WHOLE[result]
+
+
 def _outcome(row: _Row) -> MarketResult:
     """Return the result of a market.
 
     Raises ValueError for a result other than yes or no without a payout, and for one with the payout of the opposite.
     """
     outcome = (row.result or "").lower()
-    value = whole = _WHOLE.get(outcome)
+    value = _WHOLE.get(outcome)
     if row.settlement_value_dollars:
         value = parse_price(row.settlement_value_dollars)
         if not 0 <= value <= ONE_DOLLAR:
             raise ValueError(f"{row.ticker}: a contract cannot pay {row.settlement_value_dollars:.40}, only $0 to $1")
-        if whole is not None and value == ONE_DOLLAR - whole:  # a fraction is legal
+        if is_contradiction(outcome, value):
             paid = row.settlement_value_dollars
             raise ValueError(f"{row.ticker}: the result {outcome} contradicts its payout of ${paid} for a YES contract")
     if value is None:

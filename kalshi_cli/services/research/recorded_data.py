@@ -30,7 +30,7 @@ from kalshi_cli.core.model.recorded import ChangeRows, LaneEvent
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.overlap import BOOK, recorded_tickers
 from kalshi_cli.feeds.period import TapePeriod
-from kalshi_cli.feeds.recorded_results import MarketResult, is_history, merge_results, refuse_results
+from kalshi_cli.feeds.recorded_results import MarketResult, is_contradiction, is_history, merge_results, refuse_results
 from kalshi_cli.feeds.recording_format import NO_TIME
 from kalshi_cli.feeds.replay import ENDED, RECONNECTED, Replay, is_chosen
 from kalshi_cli.services.research.backtest import BacktestRequest
@@ -438,6 +438,9 @@ def unknown_of(
     tickers = frozenset(markets)
     without_fees = tickers - fees.keys()
     without_result = frozenset(ticker for ticker, market in markets.items() if not market.result)
+    contradictions = frozenset(
+        ticker for ticker, market in markets.items() if is_contradiction(market.result, market.settlement_value)
+    )
     of_fees = (
         "fees and fee waivers of {missing} of {markets}; the standard fee is assumed (taker 7% of p(1-p), maker none)"
     )
@@ -448,6 +451,11 @@ def unknown_of(
     found = [
         UnknownData(words=of_fees, missing=without_fees, markets=tickers),
         UnknownData(words=of_results, missing=without_result, markets=tickers),
+        UnknownData(
+            words="the payout of {missing} of {markets} is that of the opposite result; the payout counts",
+            missing=contradictions,
+            markets=tickers,
+        ),
     ]
     if not has_trades:
         words = "public trades: the data has none, so resting orders fill only where the book shows it"

@@ -21,7 +21,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Price, Ts, cents, contracts, dollars, parse_money
 from kalshi_cli.core.model.inputs import Input, SpotInput
 from kalshi_cli.core.model.intents import Intent, Place
-from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.core.model.markets import FeeSchedule, MarketStatus
 from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.model.recorded import ChangeRows
@@ -38,13 +38,15 @@ from kalshi_cli.services.research.backtest import (
     backtest_warnings,
     unknown_lines,
 )
-from kalshi_cli.services.research.recorded_data import replay_of
+from kalshi_cli.services.research.recorded_data import replay_of, unknown_of
 from kalshi_cli.services.research.recorded_run import HOOK_LIMIT_S, over_recordings, set_up
 from kalshi_cli.services.research.report.page import report_page
+from kalshi_cli.services.research.report.unknown import lines_of
 from kalshi_cli.services.research.tape_runs import merge_reports
 from kalshi_cli.simulator.paper.queue_position import FillModel
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.testing import market
 
 BOOK: dict[str, Any] = {"yes": {"0.4000": "50.00"}, "no": {"0.5600": "50.00"}}
 TAPES = list((SHARED / "data" / "tapes").glob("*.jsonl.gz")) if SHARED.is_dir() else []
@@ -762,3 +764,19 @@ def test_a_cut_recording_trades_from_the_book_at_the_cut(tmp_path: Path, is_comp
     assert fill == (cents(42), contracts(7)), "4 and three deltas of 1 were there at the cut"
     assert since <= report.fills[0].ts < until
     assert report.curve[-1][0] < until
+
+
+@pytest.mark.parametrize(
+    ("result", "value", "lines"),
+    [
+        ("yes", 0, ["the payout of 1 of 1 market is that of the opposite result; the payout counts"]),
+        ("no", 10_000, ["the payout of 1 of 1 market is that of the opposite result; the payout counts"]),
+        ("yes", 10_000, []), ("no", 0, []), ("yes", 3_500, []), ("scalar", 0, []), ("yes", None, []),
+    ],
+)  # fmt: skip
+def test_a_recorded_result_that_contradicts_its_payout_is_said(
+    result: str, value: int | None, lines: list[str]
+) -> None:
+    ended = market(result=result, settlement_value=None if value is None else Price(value))
+    parts = unknown_of({TICKER: ended}, {TICKER: FeeSchedule()}, has_trades=True)
+    assert list(lines_of(parts)) == lines
