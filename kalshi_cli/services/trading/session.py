@@ -20,6 +20,7 @@ from kalshi_cli.core.model.messages import Message, StateCommand, Tick
 from kalshi_cli.core.monitoring.source_watch import Source, SourceWatch
 from kalshi_cli.services.account.execution import median_placement_ms
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
+from kalshi_cli.services.trading.one_process import OneProcess
 from kalshi_cli.services.trading.price_alerts import PriceAlertWatch
 from kalshi_cli.services.trading.reports.live_events import LoopEvents, loop_view
 from kalshi_cli.services.trading.reports.run_reporter import CycleReport, EventLog
@@ -193,7 +194,7 @@ class Session:
         failure: BaseException | None = KeyboardInterrupt()
         try:
             try:
-                run(self.feed, self.engine, self.venue, self._recorder, self._after)
+                run(self.feed, OneProcess(self.engine), self.venue, self._recorder, self._after)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
