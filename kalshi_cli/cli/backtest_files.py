@@ -234,4 +234,5 @@ def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
 
 def _headed(of: type[OutputRow], headings: dict[str, str]) -> type[OutputRow]:
     """Return the view with these headings."""
-    return msgspec.defstruct(of.__name__, (), bases=(of,), namespace={"headings": headings}, frozen=True)
+    made: type[Any] = msgspec.defstruct(of.__name__, (), bases=(of,), namespace={"headings": headings}, frozen=True)
+    return made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.row import OutputRow
 
@@ -14,7 +16,7 @@ class ComparisonLine(OutputRow, frozen=True, kw_only=True):
     b: TruncatableText | None
     difference: str | None
 
-    vital = ("difference",)
+    vital: ClassVar[tuple[str, ...]] = ("difference",)
     wraps = breaks_words = True
 
 
