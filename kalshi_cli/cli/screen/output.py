@@ -219,21 +219,33 @@ def _columns_of(stream: TextIO) -> int:
 def wrap(line: str, width: int) -> str:
     """Break a line between words, with its indentation.
 
-    A longer word stays whole, and so does a command: the half of a copied command could be another one.
+    A longer word stays whole, and so does a command: the half of a copied command could be another one. A wider
+    command takes several lines, with a backslash at the end of each but the last: a shell joins them.
     """
     if not 0 < width < len(line):
         return line
-    whole = COMMAND.sub(lambda command: command[0].replace(" ", GLUE), line)
+    whole = COMMAND.sub(lambda command: _glued(command[0], width), line)
     indent = line[: len(line) - len(line.lstrip(" "))]
     wrapped = textwrap.wrap(
         whole, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
         replace_whitespace=False, expand_tabs=False,
     )  # fmt: skip
-    return "\n".join(wrapped).replace(GLUE, " ")
+    return "\n".join(wrapped).replace(GLUE, " ").replace(BREAK, " \\\n")
+
+
+def _glued(command: str, width: int) -> str:
+    """Return the command as one word; with marks where it must be broken. A backslash would be text within quotes."""
+    parts = [command]
+    if len(command) > width and not {"'", '"'} & set(command):
+        parts = textwrap.wrap(command, width - len(" \\"), break_long_words=False, break_on_hyphens=False)
+    return BREAK.join(parts).replace(" ", GLUE)
 
 
 COMMAND, GLUE = re.compile("`[^`]*`|(?<=: )kalshi .*$"), "\0"
 """A command in a sentence or at its end, and the sign for its spaces, which no line contains."""
+
+BREAK = "\1"
+"""The sign for a line break inside a command, which no line contains either."""
 
 
 def prompt(question: str, default: str = "") -> str:

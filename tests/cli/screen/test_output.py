@@ -35,12 +35,36 @@ def test_a_terminal_breaks_long_notices_between_words(monkeypatch: pytest.Monkey
     assert lines[3:] == ["  kalshi order group reset", "  a-group-id-that-is-longer-than-a-line-of-this-terminal"]
 
 
-@pytest.mark.parametrize("sentence", ["To cancel them: `{}`; then look again", "`{}` cancels them", "Then: {}"])
-def test_a_command_is_never_broken(monkeypatch: pytest.MonkeyPatch, sentence: str) -> None:
-    command = "kalshi cancel-all --ticker KXBTC --no-halt"
+SENTENCES = pytest.mark.parametrize(
+    "sentence", ["To cancel them: `{}`; then look again", "`{}` cancels them", "Then: {}"]
+)
+
+
+@SENTENCES
+def test_a_command_with_room_is_never_broken(monkeypatch: pytest.MonkeyPatch, sentence: str) -> None:
+    command = "kalshi cancel-all --no-halt --yes"
     lines = on_terminal(monkeypatch, "The orders of this market are resting. " + sentence.format(command))
     assert len(lines) > 1
     assert any(command in line for line in lines), lines
+
+
+@SENTENCES
+@pytest.mark.parametrize(
+    "command",
+    ["kalshi cancel-all --ticker KXBTC --no-halt", "kalshi positions --fields ticker,side,cost,value,max_payout"],
+)
+def test_a_command_wider_than_the_terminal_is_broken_between_words_for_a_shell_to_join(
+    monkeypatch: pytest.MonkeyPatch, sentence: str, command: str
+) -> None:
+    shown = on_terminal(monkeypatch, "The orders of this market are resting. " + sentence.format(command))
+    assert command in "\n".join(shown).replace(" \\\n", " ")
+    assert max(map(len, shown)) <= max(40, *(len(word) + len("`;") for word in command.split()))
+    assert sum(line.endswith("\\") for line in shown) == 1
+
+
+def test_a_command_with_quotes_stays_whole_where_a_backslash_would_be_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = "kalshi resume --reason 'the limits are higher now'"
+    assert command in on_terminal(monkeypatch, f"Trading is halted. Then: {command}")
 
 
 def test_a_line_for_programs_stays_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
