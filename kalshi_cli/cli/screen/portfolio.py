@@ -9,7 +9,7 @@ from rich.text import Text
 
 from kalshi_cli.base.text import safe_text, shorten_title
 from kalshi_cli.base.units import Money, Ts, adds_up, pluralize, show_money, show_price, show_qty, show_sum
-from kalshi_cli.cli.screen.output import ROUNDED, info, write_out
+from kalshi_cli.cli.screen.output import ROUNDED, info, wrap, write_out
 from kalshi_cli.cli.screen.tables import hidden_line
 from kalshi_cli.views.formats import Ratio, SignedMoney, format_time, style, to_text
 from kalshi_cli.views.order_text import effect_words
@@ -64,15 +64,24 @@ def portfolio_lines(view: PortfolioView, title: str, now: Ts | None, width: int,
 def draw_portfolio(view: PortfolioView, title: str, now: Ts | None, positions: str = "kalshi positions") -> None:
     """Print the screen; where the output is no terminal, with every limit. `positions` is their command."""
     console = Console(highlight=False, emoji=False, markup=False)
-    height = console.height - 1 if console.is_terminal else len(view.limits) + 1_000  # the prompt needs a line
+    notices = _notices(view, console.width, positions)
+    below = sum(len(wrap(line, console.width).splitlines()) for line in notices) + 1  # the prompt needs a line
+    height = console.height - below if console.is_terminal else len(view.limits) + 1_000
     with console.capture() as drawn:
         console.print(Text("\n").join(portfolio_lines(view, title, now, console.width, height)), no_wrap=True)
     write_out(drawn.get())
-    if hidden := hidden_columns(view.positions, console.width):
+    info(*notices)
+
+
+def _notices(view: PortfolioView, width: int, positions: str) -> list[str]:
+    """Return the lines below the screen: the columns without room, and that sums are rounded."""
+    notices = []
+    if hidden := hidden_columns(view.positions, width):
         names = [name for name, label in HIDDEN_FIELDS.items() if label in hidden]
-        info(hidden_line(hidden, ("ticker", "side", *names), positions))
+        notices.append(hidden_line(hidden, ("ticker", "side", *names), positions))
     if not adds_up(view.realized_today, view.unrealized_today, -view.fees_today):
-        info(ROUNDED)
+        notices.append(ROUNDED)
+    return notices
 
 
 def _money_lines(view: PortfolioView, width: int) -> list[Text]:

@@ -8,7 +8,7 @@ from support.hostile_text import HOSTILE
 from support.values import make_order
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.cli.screen.output import ROUNDED
+from kalshi_cli.cli.screen.output import ROUNDED, wrap
 from kalshi_cli.cli.screen.portfolio import draw_portfolio, limit_lines, portfolio_lines, position_lines
 from kalshi_cli.cli.screen.tables import draw_rows
 from kalshi_cli.core.model.order_terms import ASK, BID
@@ -243,3 +243,17 @@ def test_columns_without_room_are_named_below(
         draw_portfolio(portfolio(1), "Portfolio", NOW)
         shown = capsys.readouterr().err
         assert " ".join(shown.split()) == err.strip()
+
+
+@pytest.mark.parametrize("height", [29, 30])
+def test_the_notices_below_count_as_lines_of_the_screen(
+    height: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("COLUMNS", "52"), ("LINES", str(height)), ("FORCE_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    many = tuple(usage("POSITION_LIMIT", 0.5) for _ in range(20))
+    draw_portfolio(portfolio(1, many), "Portfolio", NOW)
+    shown = capsys.readouterr()
+    below = [part for line in shown.err.splitlines() for part in wrap(line, 52).splitlines()]
+    assert len(below) == 4
+    assert len(shown.out.splitlines()) + len(below) + 1 <= height, "the prompt needs a line"
