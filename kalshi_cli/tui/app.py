@@ -78,7 +78,7 @@ class TopApp(OrderedKeysApp):
     ListPanel:focus { border: round $accent; }
     #search { display: none; height: 1; border: none; }
     #search.open { display: block; }
-    #said { height: auto; min-height: 1; max-height: 4; }
+    #said { height: auto; min-height: 1; max-height: 8; }
     #keys { height: 1; dock: bottom; color: $text-muted; }
     #title { height: 1; }
     #warning { height: auto; max-height: 2; display: none; }
@@ -136,7 +136,7 @@ class TopApp(OrderedKeysApp):
             yield from (ListPanel(panel) for panel in sorted(picture.PANELS, key=lambda each: each.name == "alerts"))
         yield Input(placeholder="words that a row must contain", id="search", compact=True)
         yield Static(id="said", markup=False)
-        yield KeyLine(*KEYS_SHOWN)
+        yield KeyLine(KEYS_SHOWN)
 
     def on_mount(self) -> None:
         """Start the threads and the frames."""

@@ -10,6 +10,7 @@ from textual.widgets import Static
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.tui import picture
+from kalshi_cli.tui.key_line import KeyLine
 from kalshi_cli.views.live import LiveEvent
 
 
@@ -106,8 +107,10 @@ class ListPanel(Static, can_focus=True):
         self.draw()
 
     def on_focus(self) -> None:
-        """Mark the selected row."""
+        """Mark the selected row, and show the keys that act on it."""
         self.draw()
+        for line in self.screen.query(KeyLine):
+            line.keep_those_of(self.panel.name)
 
     def on_blur(self) -> None:
         """Remove the mark."""

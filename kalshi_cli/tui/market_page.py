@@ -18,7 +18,7 @@ from kalshi_cli.base.units import Price, show_price
 from kalshi_cli.tui import market_picture
 from kalshi_cli.tui.curve import chart
 from kalshi_cli.tui.head import place_mark
-from kalshi_cli.tui.key_line import KeyLine
+from kalshi_cli.tui.key_line import PAGE_KEYS, KeyLine
 from kalshi_cli.views.live import LiveEvent
 
 HIGH = 30
@@ -63,7 +63,7 @@ class MarketPage(Screen[None]):
             yield Static(id="trades", markup=False)
         yield Static(id="said", markup=False)  # above the lists, which may be cut: a refusal is shown in full
         yield Static(id="own", markup=False)
-        yield KeyLine("l lock", "o order", "x close the position", "c cancel all its orders", "K kill", "Esc back")
+        yield KeyLine(PAGE_KEYS)
 
     def on_mount(self) -> None:
         """Start to read trades and prices."""

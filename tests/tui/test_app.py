@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -586,6 +587,27 @@ def test_a_close_that_orders_forbid_is_refused_unasked_and_the_answer_is_whole_w
         assert "`kalshi" not in str(told.render())
 
     on_screen(act)
+
+
+def test_a_narrow_screen_shows_a_refusal_whole_and_the_keys_of_its_list(exchange: Served) -> None:
+    exchange.trade_a_little()
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        told, keys = app.query_one("#said", Static), app.query_one("#keys", Static)
+        await pilot.press("2")
+        await until(lambda: "e change  c cancel  K kill" in str(keys.render()), pilot)
+        await pilot.press("1")
+        await until(lambda: "x close  p pause  K kill" in str(keys.render()), pilot)
+        positions = app.query_one("#positions", ListPanel)
+        while positions.selected is None or positions.selected.ticker != TWO_SIDED:
+            await pilot.press("down")
+        await pilot.press("o", *"buy 5 @0.92", "enter")
+        await until(lambda: "(PRICE_COLLAR)" in str(told.render()), pilot)
+        await pilot.pause()
+        lines = textwrap.wrap(str(told.render()), 48)
+        assert told.size.height == len(lines) > 4
+
+    on_screen(act, size=(48, 24))
 
 
 def test_the_fill_of_a_resting_order_is_announced(exchange: Served) -> None:

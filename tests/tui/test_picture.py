@@ -13,7 +13,7 @@ from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.tui.curve import area, chart
 from kalshi_cli.tui.head import attention, header
-from kalshi_cli.tui.key_line import KEYS_SHOWN, last_ones
+from kalshi_cli.tui.key_line import ALWAYS, KEYS_SHOWN, OF_LIST, PAGE_KEYS, fitting
 from kalshi_cli.tui.list_panel import title_of
 from kalshi_cli.tui.market_page import NO_BOOK, NO_LOOP, READING, no_book
 from kalshi_cli.tui.picture import (
@@ -248,11 +248,28 @@ def test_a_phone_shows_quantity_and_gain_of_markets_that_differ_at_their_end() -
     ]  # fmt: skip
 
 
-def test_the_keys_that_stop_are_shown_to_the_last() -> None:
-    assert last_ones(KEYS_SHOWN, 200).startswith("/ search  Enter market  o order")
-    for width in range(20, 120):
-        assert len(last_ones(KEYS_SHOWN, width)) <= width
-        assert width < 31 or last_ones(KEYS_SHOWN, width).endswith("p pause  K kill  ? keys  q quit")
+@pytest.mark.parametrize(
+    ("list_name", "at_48"),
+    [
+        ("positions", "x close  p pause  K kill  ? keys  q quit"),
+        ("orders", "e change  c cancel  K kill  ? keys  q quit"),
+        ("markets", "o order  p pause  K kill  ? keys  q quit"),
+        ("fills", "x close  p pause  K kill  ? keys  q quit"),
+    ],
+)
+def test_a_narrow_line_keeps_the_keys_of_its_list_and_those_that_stop_and_explain(list_name: str, at_48: str) -> None:
+    kept = (*OF_LIST.get(list_name, ()), *ALWAYS)
+    assert fitting(KEYS_SHOWN, 48, kept) == at_48
+    assert fitting(KEYS_SHOWN, 200, kept).startswith("/ search  Enter market  o order")
+    for width in range(14, 120):
+        shown = fitting(KEYS_SHOWN, width, kept)
+        assert len(shown) <= width
+        assert {"K kill", "? keys"} <= set(shown.split("  "))
+
+
+def test_a_narrow_market_page_names_every_key_that_trades() -> None:
+    assert fitting(PAGE_KEYS, 48) == "o order  x close  c cancel all  K kill  Esc back"
+    assert fitting(PAGE_KEYS, 80).startswith("l lock  ? keys  o order")
 
 
 def test_a_text_that_would_be_a_few_letters_is_left_out() -> None:
