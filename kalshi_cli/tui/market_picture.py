@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, show_price, show_qty
-from kalshi_cli.tui.picture import PANELS, list_lines, time_of_day
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, show_money, show_price, show_qty
+from kalshi_cli.tui.picture import PANELS, hidden_columns, list_lines, time_of_day
 from kalshi_cli.views.live import LiveEvent
 from kalshi_cli.views.market_history import PublicTradeRow
 from kalshi_cli.views.order_book import OrderbookView
@@ -41,13 +41,19 @@ def trade_lines(trades: Sequence[PublicTradeRow], height: int) -> list[Text]:
 
 
 def own_lines(state: LiveEvent, ticker: str, width: int, most: int = 8) -> list[Text]:
-    """Return our position, orders and fills in a market, `most` of each; empty lists share one line."""
+    """Return our position, orders and fills in a market, `most` of each; empty lists share one line.
+
+    The maximum payout is beside the title where its column has no room.
+    """
     lines: list[Text] = []
     nothing = []
     for panel in PANELS[:3]:
         rows = [row for row in panel.rows(state) if row.ticker == ticker]
         if rows:
             more = f" ({most} of {len(rows)})" if len(rows) > most else ""
+            if "max payout" in hidden_columns(panel, rows, width):
+                payout = sum(each.max_payout for each in state.positions or () if each.ticker == ticker)
+                more += f", max payout {show_money(Money(payout))}"
             lines += [Text(panel.title + more, style="bold"), *list_lines(panel, rows[:most], width, None)]
         else:
             nothing.append(panel.empty)

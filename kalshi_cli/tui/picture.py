@@ -101,7 +101,8 @@ def _positions(state: LiveEvent) -> list[Row]:
         Row(
             (
                 each.ticker, f"{show_qty(each.count)} {each.side.upper()}", show_money(each.unrealized, signed=True),
-                show_price(each.average_price), show_price(each.mark), show_money(each.value), each.title or "",
+                show_price(each.average_price), show_price(each.mark), show_money(each.value),
+                show_money(each.max_payout), each.title or "",
             ),
             ticker=each.ticker,
             style=tone(each.unrealized),
@@ -301,7 +302,7 @@ PANELS = (
     Panel(
         "positions", "Positions",
         (Column("ticker", 34), _number("quantity", 10), _number("unrealized", 10), _number("avg price", 9),
-         _number("closing price", 13), _number("value", 9), Column("title", 0)),
+         _number("closing price", 13), _number("value", 9), _number("max payout", 10), Column("title", 0)),
         _positions, "No open positions", 4,
     ),
     Panel(

@@ -102,6 +102,7 @@ def test_a_market_shows_your_position_and_orders_in_it_and_no_others(tab: Tab, p
     expect(tab.locator("main")).to_contain_text("Your position", timeout=WITHIN_MS)
     expect(tab.locator("main")).to_contain_text("Your orders")
     expect(tab.locator("td[data-name='Effect']").first).to_have_text(re.compile(r"^(closes|opens) [\d.]+ (YES|NO)"))
+    expect(tab.locator("td[data-name='Max payout']").first).to_have_text(re.compile(r"^\$\d+\.\d\d$"))
     assert tab.locator("main button:text-is('Close')").count() == 1
     expect(tab.locator("select[name=side] option").first).to_have_text("YES or NO")
     expect(tab.locator("input[name=price]")).to_have_attribute("inputmode", "decimal")

@@ -173,6 +173,7 @@ const positionColumns = [
   ["Avg price", (row) => price(row.average_price), "number"],
   ["Closing price", (row) => price(row.mark), "number"],
   ["Value", (row) => money(row.value), "number"],
+  ["Max payout", (row) => money(row.max_payout), "number"],
   ["Unrealized", (row) => gain(row.unrealized), "number", (row) => tone(row.unrealized)],
   ["Title", (row) => row.title || "", "wrap"],
   ["", (row) => allowed.write ? element("button", { onclick: () =>
