@@ -41,7 +41,7 @@ DEFAULT_TRIES = 10
 
 
 def _slippage() -> Any:
-    text = "Maximum distance from the best price at the start (5c)."
+    text = "Maximum distance from the best price at the start (5c; below 20c a quarter of the price, at least 1c)."
     return typer.Option("--max-slippage", parser=typed_by(distance_from_user), metavar="PRICE", help=text)
 
 
@@ -67,12 +67,12 @@ def close(
 
     Close the position in one market, or with `--count` this many contracts of it, with reduce-only orders, first at the
     best price, then in steps to a slightly worse price. The price never goes beyond `--max-slippage` from the best
-    price at the start, and never to $0.01 unless `--max-slippage` is given. No order is left resting. Closing also
-    works while trading is halted. Resting orders that close the position too, or that the close would trade against,
-    block it: `--cancel-orders` cancels the manual ones first, which the plan names; those of a loop stay. Other resting
-    orders stay too: the plan names those that open a position once this one is closed. Exit code 0 only if the
-    position, or the count, is fully closed; without a position there is nothing to close, and the result is empty
-    (`[]`).
+    price at the start (without it 5 cents, or below 20 cents a quarter of that price, at least 1 cent), and never to
+    $0.01 unless `--max-slippage` is given. No order is left resting. Closing also works while trading is halted.
+    Resting orders that close the position too, or that the close would trade against, block it: `--cancel-orders`
+    cancels the manual ones first, which the plan names; those of a loop stay. Other resting orders stay too: the plan
+    names those that open a position once this one is closed. Exit code 0 only if the position, or the count, is fully
+    closed; without a position there is nothing to close, and the result is empty (`[]`).
 
     \b
     kalshi close KXHIGHNY-26NOV21-B53.5 --dry-run

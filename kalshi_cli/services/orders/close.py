@@ -52,7 +52,7 @@ class ClosePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a close.
 
     Attributes:
-        max_slippage: The largest distance from the best price at the start; None means USUAL_SLIPPAGE, or
+        max_slippage: The largest distance from the best price at the start; None means that of `usual_slippage`, or
             `risk.max_close_slippage` where that is less.
         step: How much further from the best price each attempt may go.
         tries: The most orders for each position.
@@ -179,7 +179,7 @@ class PositionCloser:
         self._orders = orders
         self._client, self._clock = orders.client, orders.clock
         self._walk = walk
-        self._slippage = _within(walk.max_slippage, orders.limits.max_close_slippage)
+        _refuse_slippage(walk.max_slippage, orders.limits.max_close_slippage)
         self._tell = tell
         self._subaccount = self._client.whose(subaccount) or 0
         self._written = self._clock.monotonic()
@@ -228,12 +228,20 @@ class PositionCloser:
         if book is None or touch is None:
             return _refused(plan, "NO_BIDS", f"No bids for {plan.outcome.upper()} in {market.ticker}")
         plan = replace(plan, touch=touch)
-        worst = self._limit(plan, self._slippage)
+        worst = self._limit(plan, self._slippage(plan))
         if worst is None:
             best = f"The best price for {plan.outcome.upper()} in {market.ticker} is {show_price(plan.own(touch))}"
             why = f"{best}, and a close sells at $0.01 or less only with --max-slippage"
             return _refused(plan, "AT_A_CENT", why, f"`kalshi close {market.ticker} --max-slippage 1c` sells there")
         return _priced(plan, worst, book, self._orders.schedule_of(market))
+
+    def _slippage(self, plan: ClosePlan) -> int:
+        """Return the allowed distance from the price at the start."""
+        if self._walk.max_slippage is not None:
+            return self._walk.max_slippage
+        assert plan.own_touch is not None
+        usual, most = usual_slippage(plan.own_touch), self._orders.limits.max_close_slippage
+        return usual if most is None else min(usual, most)
 
     def _limit(self, plan: ClosePlan, away: int) -> Price | None:
         """Return the price `away` from the one at the start, on the grid and within the limit; None without one."""
@@ -347,7 +355,7 @@ class PositionCloser:
                 return
             market = self._client.market(ticker)
             engine = self._orders.engine([market])
-            limit = self._limit(plan, min(self._slippage, attempt * walk.step))
+            limit = self._limit(plan, min(self._slippage(plan), attempt * walk.step))
             best = engine.state.best_external_price(ticker, plan.side.opposite)
             filled = Qty(0)
             if limit is not None and best is not None and (limit - best) * plan.side.sign >= 0:
@@ -419,17 +427,22 @@ def _refuse_excess(ticker: str, count: Qty, held: Qty) -> None:
         raise UsageError(f"Cannot close {show_qty(count)}: you hold {have} of {ticker}", hint=NOTHING_SENT)
 
 
-def _within(wanted: int | None, most: Price | None) -> int:
-    """Return the allowed slippage. RefusedError where the wanted one exceeds the configured limit."""
-    if wanted is None:
-        return USUAL_SLIPPAGE if most is None else min(USUAL_SLIPPAGE, most)
-    if most is not None and wanted > most:
+def usual_slippage(best: Price) -> int:
+    """Return the slippage that is allowed where none is chosen: 5 cents, or less for a contract of a few cents.
+
+    That is a quarter of the best price of what is sold, but at least one cent.
+    """
+    return min(USUAL_SLIPPAGE, max(A_CENT, best // 4))
+
+
+def _refuse_slippage(wanted: int | None, most: Price | None) -> None:
+    """Raise RefusedError where the wanted slippage exceeds the configured limit."""
+    if wanted is not None and most is not None and wanted > most:
         raise RefusedError(
             f"A slippage of {show_price(wanted)} exceeds risk.max_close_slippage ({show_price(most)})",
             hint="use a smaller value; to exceed it once, set KALSHI_RISK__MAX_CLOSE_SLIPPAGE for this command",
             code="SLIPPAGE",
         )
-    return wanted
 
 
 def _refused(plan: ClosePlan, code: str, text: str, hint: str = "") -> ClosePlan:

@@ -25,7 +25,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
-from kalshi_cli.services.orders.close import ClosePolicy, CloseResult, PositionCloser, describe_plan
+from kalshi_cli.services.orders.close import ClosePolicy, CloseResult, PositionCloser, describe_plan, usual_slippage
 from kalshi_cli.services.orders.flatten import failure
 from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.simulator.model.listing import ExchangeOptions, MarketSpec, NewOrder, OrderReceipt
@@ -207,6 +207,23 @@ def test_the_limit_of_slippage_holds_for_a_person_too(sim: Simulation) -> None:
     assert [plan.worst for plan in closer.plans()] == [cents(38)], "what is usual is no further either"
     assert [plan.worst for plan in desk(sim, limits=RiskLimits(max_close_slippage=None)).plans()] == [cents(35)]
     assert [plan.worst for plan in desk(sim, limits=tight, max_slippage=cents(1)).plans()] == [cents(39)]
+
+
+@pytest.mark.parametrize(("best", "usual"), [(99, 500), (20, 500), (12, 300), (7, 175), (4, 100), (3, 100), (1, 100)])
+def test_the_usual_slippage_is_a_quarter_of_a_low_price(best: int, usual: int) -> None:
+    assert usual_slippage(cents(best)) == usual
+
+
+@pytest.mark.parametrize("held", [40, -40])
+def test_a_contract_of_a_few_cents_is_not_sold_for_much_less(sim: Simulation, held: int) -> None:
+    hold(sim, held)
+    for price in (7, 6, 5, 2):
+        sim.quote(BID if held > 0 else ASK, price if held > 0 else 100 - price, 10)
+    (plan,) = desk(sim).plans()
+    assert (plan.own_touch, plan.own_worst) == (cents(7), cents(6))
+    closing = close(sim)
+    assert (closing.closed, closing.left, why(closing)) == (contracts(20), contracts(20), "not_filled")
+    assert close(sim, max_slippage=cents(5)).left == 0, "a chosen slippage is taken as it is"
 
 
 def test_nothing_is_sold_at_one_cent_unless_a_person_asks_for_it(sim: Simulation) -> None:
