@@ -27,6 +27,8 @@ def list_(
 ) -> None:
     """List the watchlists and their markets.
 
+    This reads no prices: `kalshi watch --list LIST` and `kalshi top --list LIST` show those.
+
     \b
     kalshi watchlist
     kalshi watchlist nfl --json
@@ -38,6 +40,8 @@ def list_(
             kalshi.markets.watchlist(name)  # an unknown name is an error
         rows = [row for row in kalshi.markets.watchlists() if name.lower() in ("", row.name)]
         show_list(ctx, WatchlistRow, rows, empty="No watchlists; add one with `kalshi watchlist add NAME TICKER`")
+        if name and not flags_of(ctx).wants_data:
+            info(f"Prices: `kalshi watch --list {name.lower()}` or `kalshi top --list {name.lower()}`")
 
 
 @app.command("add")

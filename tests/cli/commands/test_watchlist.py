@@ -25,6 +25,13 @@ def test_a_list_grows_shrinks_and_ends() -> None:
     assert program("watchlist", "--json").json == []
 
 
+def test_a_list_that_is_asked_for_names_the_commands_that_show_its_prices() -> None:
+    program("watchlist", "add", "rain", TWO_SIDED)
+    hint = "Prices: `kalshi watch --list rain` or `kalshi top --list rain`"
+    assert hint in program("watchlist", "Rain").err
+    assert "Prices:" not in program("watchlist").err + program("watchlist", "rain", "--json").err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
