@@ -35,7 +35,7 @@ from kalshi_cli.tui.curve import chart
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog, reason_of, word_reader
 from kalshi_cli.tui.head import attention, halt_text, header
 from kalshi_cli.tui.key_line import KEYS_SHOWN, KeyLine
-from kalshi_cli.tui.list_panel import ListPanel, select_hint, title_of
+from kalshi_cli.tui.list_panel import FOCUSED, ListPanel, select_hint, title_of, titles_line
 from kalshi_cli.tui.market_page import HIGH, MarketPage
 from kalshi_cli.tui.ordered_keys import OrderedKeysApp
 from kalshi_cli.tui.questions import Changes, Consent, Question, change_of
@@ -196,12 +196,12 @@ class TopApp(OrderedKeysApp):
         panels = [each for each in picture.PANELS if each.name != "strategies" or picture.has_strategies(self._state)]
         self._base.query_one("#lists").set_class(len(panels) < len(picture.PANELS), "manual")
         titles = [
-            ("▸" if focused and panel is focused.panel else "") + title_of(panel, self._state) for panel in panels
+            (FOCUSED if focused and panel is focused.panel else "") + title_of(panel, self._state) for panel in panels
         ]
-        gap = "  " if len("  ".join(titles)) <= self.size.width - FRAME_WIDTH else " "
+        line = titles_line(titles, self.size.width - FRAME_WIDTH)
         for each in lists:
             each.display = each is focused or (is_wide and each.panel in panels)
-            each.border_title = title_of(each.panel, self._state) if is_wide else gap.join(titles)
+            each.border_title = title_of(each.panel, self._state) if is_wide else line
 
     def _frame(self) -> None:
         """Draw what changed; times are drawn anew each time, because a number grows old by itself."""

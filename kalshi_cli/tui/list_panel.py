@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -13,11 +14,29 @@ from kalshi_cli.tui import picture
 from kalshi_cli.tui.key_line import KeyLine
 from kalshi_cli.views.live import LiveEvent
 
+FOCUSED = "▸"
+"""The mark of the focused list, before its title."""
+
+LEAST_TITLE = 3
+"""The length of the shortest titles: a key, a space and an ellipsis."""
+
 
 def title_of(panel: picture.Panel, state: LiveEvent | None = None) -> str:
     """Return the title of a list with the key that goes to it, that of alerts with the number that fire."""
     count = picture.firing(state) if state is not None and panel.name == "alerts" else 0
     return f"{picture.PANELS.index(panel) + 1} {panel.title}" + (f" ({count})" if count else "")
+
+
+def titles_line(titles: Sequence[str], width: int) -> str:
+    """Return the titles of lists in one line. Without room, all but that of the focused list are cut to one length."""
+    if len("  ".join(titles)) <= width:
+        return "  ".join(titles)
+    shown = list(titles)
+    for most in range(max(map(len, titles)), LEAST_TITLE - 1, -1):
+        shown = [each if each.startswith(FOCUSED) else picture.cell(each, min(most, len(each))) for each in titles]
+        if len(" ".join(shown)) <= width:
+            break
+    return " ".join(shown)
 
 
 def select_hint(what: str, name: str, focused: object) -> str:
