@@ -174,6 +174,15 @@ def test_on_a_phone_no_number_is_beyond_the_edge(tab: Tab) -> None:
         assert tab.get_by_role("table").get_by_role("cell").count() > 1, "still a table for a screen reader"
 
 
+@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
+@pytest.mark.parametrize("width", [800, 1100])
+def test_on_a_small_window_the_buttons_of_a_row_are_on_the_screen(tab: Tab, width: int) -> None:
+    tab.set_viewport_size({"width": width, "height": 800})
+    for name, label in (("positions", "Close part"), ("orders", "Cancel")):
+        tab.click(f"nav a[href='#{name}']")
+        expect(tab.locator("main button", has_text=label).first).to_be_in_viewport(ratio=1, timeout=WITHIN_MS)
+
+
 @pytest.mark.parametrize("page", [["--allow-stop"]], indirect=True)
 def test_from_a_phone_the_kill_switch_asks_once_and_stops_everything(tab: Tab, exchange: Served) -> None:
     tab.set_viewport_size(PHONE)  # type: ignore[arg-type]

@@ -176,11 +176,10 @@ const positionColumns = [
   ["Max payout", (row) => money(row.max_payout), "number"],
   ["Unrealized", (row) => gain(row.unrealized), "number", (row) => tone(row.unrealized)],
   ["Title", (row) => row.title || "", "wrap"],
-  ["", (row) => allowed.write ? element("button", { onclick: () =>
-    act(`Close ${row.ticker}?`, { do: "close", ticker: row.ticker }) }, "Close") : ""],
-  ["", (row) => allowed.write ? element("button", { onclick: () =>
-    act(`Close a part of ${row.ticker}?`, { do: "close", ticker: row.ticker }, `Quantity to close, at most ${count(row.count)}`, "count") },
-    "Close part") : ""],
+  ["", (row) => allowed.write ? element("span", { class: "buttons" },
+    element("button", { onclick: () => act(`Close ${row.ticker}?`, { do: "close", ticker: row.ticker }) }, "Close"),
+    element("button", { onclick: () => act(`Close a part of ${row.ticker}?`, { do: "close", ticker: row.ticker },
+      `Quantity to close, at most ${count(row.count)}`, "count") }, "Close part")) : ""],
 ];
 // The first digits of an order id, as the terminal shows it.
 const orderId = (row) => (row.order_id ? element("span", { title: row.order_id }, row.order_id.slice(0, 8)) : "not confirmed");
