@@ -93,6 +93,11 @@ class Close(Intent, frozen=True):
         """Return the side that reduces the position."""
         return Side.ASK if self.held > 0 else Side.BID
 
+    @property
+    def outcome(self) -> Literal["yes", "no"]:
+        """Return the outcome of the position."""
+        return "yes" if self.held > 0 else "no"
+
 
 class Cancel(Intent, frozen=True):
     """Cancel an order of this strategy."""

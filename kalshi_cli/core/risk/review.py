@@ -104,6 +104,7 @@ def review_close(
         tif=TimeInForce.IOC,
         reduce_only=True,
         subaccount=intent.subaccount,
+        outcome=intent.outcome,
     )
     denied = _objection(state, limits, order, BEFORE_CLOSES, "") or _more_than_held(state, intent)
     return denied or CloseOrder(_order(state, order, client_order_id))

@@ -101,6 +101,14 @@ def test_close_shows_the_plan_and_what_came_of_it(exchange: Served) -> None:
     assert exchange.resting() == []
 
 
+def test_the_fill_of_a_close_has_the_side_that_was_closed(exchange: Served) -> None:
+    also_no(exchange)
+    exchange.submit("maker", ONE_SIDED, ASK, "0.1500", "100")
+    assert [program("close", ticker, "--json").code for ticker in (TWO_SIDED, ONE_SIDED)] == [0, 0]
+    typed = {row["ticker"]: row["typed_side"] for row in program("fills", "--limit", "2", "--json").json}
+    assert typed == {TWO_SIDED: "yes", ONE_SIDED: "no"}
+
+
 def test_a_count_closes_a_part(exchange: Served) -> None:
     ended = program("close", TWO_SIDED, "--count", "4", "--dry-run", "--json")
     assert (ended.code, ended.json[0]["count"], held()) == (0, "4.00", {TWO_SIDED: "10.00"})
