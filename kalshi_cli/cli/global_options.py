@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperOption
 
 from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.option_values import option_name, refuse_values
 from kalshi_cli.cli.screen.output import Format, set_quiet
 
@@ -54,6 +55,10 @@ class GlobalOptions(SimpleNamespace):  # not a dataclass, whose import takes a f
         return SystemClock().monotonic() - self.started_s if self.started_s is not None else 0.0
 
 
+_JSON = "kalshi_cli.json_option"
+"""The key of the parser's context that is there once `--json` was given."""
+
+
 def choice(text: str, choices: Sequence[str]) -> str:
     """Return the word. BadParameter with the nearest choice for any other word."""
     if text not in choices:
@@ -86,7 +91,13 @@ def _keep(ctx: typer.Context, param: typer.CallbackParam, value: object) -> None
     elif value or (param.name == "fields" and value is not None):
         flag, convert = _CONVERT[param.name or ""]
         chosen = convert(value)
-        refuse_values("--format" if flag == "form" else option_name(param), (vars(ctx.obj).get(flag, chosen), chosen))
+        before = vars(ctx.obj).get(flag, chosen)
+        if param.name == "json":
+            ctx.meta[_JSON] = True
+        if _JSON in ctx.meta and flag == "form" and before is not chosen:
+            other = before if chosen is Format.JSON else chosen
+            raise UsageError(f"--json and --format {other} cannot be combined", hint="give one of them")
+        refuse_values(option_name(param), (before, chosen))
         setattr(ctx.obj, flag, chosen)
 
 
