@@ -284,7 +284,7 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None, h
     except Exception as error:
         if "_KALSHI_COMPLETE" in os.environ:
             return ExitCode.FAILED  # an error message would overwrite the command line that is being typed
-        return report(error, words, is_verbose=flags.verbose, order_id=flags.order_id)
+        return report(error, words, is_verbose=flags.verbose, order_id=flags.order_id, may_send=flags.may_write)
     finally:
         close_out()
         set_quiet(False)
@@ -352,14 +352,18 @@ def _is_utf8(word: str) -> bool:
     return True
 
 
-def report(error: Exception, words: Sequence[str], *, is_verbose: bool, order_id: str = "") -> int:
+def report(
+    error: Exception, words: Sequence[str], *, is_verbose: bool, order_id: str = "", may_send: bool = False
+) -> int:
     """Print the error, as lines or as one JSON object, and return the exit code.
 
-    Of a lost output, the JSON object has the `order_id` that was in it.
+    Of a lost output, the JSON object has the `order_id` that was in it, and the hint says what a command that `may_send`
+    something leaves.
     """
     known = _known(error)
     command = _command(words)
     code = PLUGIN_UNKNOWN if command in PLUGINS else int(known.exit_code)
+    hint = _STAYS_SENT if known.code == OUTPUT_LOST and (may_send or command == "trade") else known.hint
     if command == "check":
         from kalshi_cli.cli.commands.check import show_unknown
 
@@ -369,13 +373,13 @@ def report(error: Exception, words: Sequence[str], *, is_verbose: bool, order_id
     if _wants_json(words):
         about = order_id if known.code == OUTPUT_LOST else known.order_id
         more = {"details": getattr(known, "details", ""), "order_id": about, "problems": known.more, "traceback": trace}
-        _write_error(known.code, known.message, known.hint, code, **{name: each for name, each in more.items() if each})
+        _write_error(known.code, known.message, hint, code, **{name: each for name, each in more.items() if each})
         return code
     if trace:
         warn(*trace.splitlines())
     warn(*f"error: {known.message}".split("\n"))
-    if known.hint:
-        warn(f"hint: {known.hint}")
+    if hint:
+        warn(f"hint: {hint}")
     return code
 
 
@@ -392,6 +396,7 @@ def _write_error(code: str, message: str, hint: str, exit_code: int, **more: str
 
 
 OUTPUT_LOST = "output_lost"
+_STAYS_SENT = "only the output is lost: an order or a cancel that was sent stays sent (`kalshi order list`)"
 
 
 class _BugError(KalshiError):
@@ -419,7 +424,7 @@ def _known(error: Exception) -> KalshiError:
 def _output_lost(why: object) -> KalshiError:
     return KalshiError(
         f"{why}: the output was not written",
-        hint="only the output is lost: an order or a cancel that was sent stays sent (`kalshi order list`)",
+        hint="only the output is lost: free space where it goes, or write it elsewhere, then run the command again",
         code=OUTPUT_LOST,
     )
 
