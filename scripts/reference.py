@@ -47,7 +47,7 @@ that decided, such as a risk limit, a halt or the state of an order; alerts, `ka
 
 Not in this table: the codes of the [risk controls](risk.md) (exit code 3), those that the exchange gives for a
 rejection, in small letters (`insufficient_balance`, `invalid_price`; exit code 4), also of a key
-(`authentication_error`, `header_timestamp_expired`; exit code 5 as for `credentials`), `already_canceled` and the like
+(`authentication_error`, `header_timestamp_expired`; exit code 5 as for `credentials`), `already_filled` and the like
 of `kalshi cancel` (4), and `interrupted` and `terminated` (130, 143). A response without a code of the exchange has
 `http_` and its status, such as `http_503`: 6 where it did not answer (a 5xx), 4 for a rejection. `…` is a value.
 

@@ -230,7 +230,7 @@ def test_0_a_cancel_whose_answer_was_lost_is_repeated_and_found_done(exchange: S
     assert exchange.resting() == []
     assert proxy.faults[0].hits == 2
     again = program("order", "cancel", order_id, "--json")
-    assert (again.code, again.json[0]["code"], again.error["code"]) == (4, "already_canceled", "already_canceled")
+    assert (again.code, again.json[0]["canceled"], again.json[0]["code"]) == (0, False, "already_canceled")
     assert again.json[0]["detail"] == f"order {order_id[:8]} is already canceled"
     unknown = program("order", "cancel", "00000000-0000-4000-8000-00000000dead", "--json")
     assert (unknown.code, unknown.json[0]["code"]) == (4, "not_found")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
-from kalshi_cli.base.units import ONE_DOLLAR, Price, show_price
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, qty_from_user, show_price
 from kalshi_cli.cli.commands.pickers import pick_order, require_terminal
 from kalshi_cli.cli.options import (
     CommandGroup,
@@ -20,6 +21,7 @@ from kalshi_cli.cli.options import (
     price_option,
     show_list,
     show_view,
+    typed_by,
 )
 from kalshi_cli.cli.order_options import (
     DryRun,
@@ -39,8 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.services.resources import Resources
     from kalshi_cli.views.orders import BatchRow
-    from kalshi_cli.views.row import OutputRow
+    from kalshi_cli.views.row import Outcome, OutputRow
 
 app = CommandGroup()
 
@@ -65,7 +68,8 @@ def amend(
     already filled. A new price or a larger size moves the order to the back of the queue; a smaller size or a new
     expiration does not. An amend that raises the price or size must pass every risk limit, like a new order.
     Without `--side`, a price is that of the outcome that you typed with the order, YES or NO. An order that was placed
-    elsewhere needs `--side`, unless it buys YES. Without an id, a terminal offers a choice.
+    elsewhere needs `--side`, unless it buys YES. Without an id, a terminal offers a choice. An order that already has
+    these terms stays as it is: nothing is sent, and the exit code is 0.
 
     \b
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --price 0.25
@@ -85,7 +89,8 @@ def amend(
     if price is None and count is None and life is None:
         raise UsageError("Nothing to change", hint="give --price, --count, --expires-in or --no-expiry")
     order_id = order_id or pick_order(ctx)
-    with open_app(ctx) as resources:
+    named: Any = None if price is None else side
+    with open_app(ctx) as resources, _repeatable(ctx, resources, order_id, named):
         orders = OrderService(resources, is_rehearsal=dry_run)
         with unsent("Your order was not changed"):
             outcome = side or _outcome_without_side(orders, order_id, price, in_words=is_terse(ctx))
@@ -102,6 +107,25 @@ def amend(
             plan = consented(resources, orders, plan, "Amend this order with real money?", yes=yes)
             after = orders.execute(plan)
         show_change(ctx, orders, after, resources.clock.now(), plan)
+
+
+@contextmanager
+def _repeatable(
+    ctx: typer.Context, resources: Resources, order_id: str, side: Outcome | None = None
+) -> Iterator[None]:
+    """Show an order that already has the terms asked for, in the words of `side`, instead of an error."""
+    from kalshi_cli.services.orders.cancel import find_order
+    from kalshi_cli.views.orders import change_view
+
+    try:
+        yield
+    except UsageError as error:
+        if error.code != "same_terms":
+            raise
+        info(f"{error.message}; nothing was sent")
+        if not is_terse(ctx):
+            order = find_order(resources, order_id)
+            show_view(ctx, change_view(order, order, side), title=order.ticker, now=resources.clock.now())
 
 
 def _outcome_without_side(orders: OrderService, order_id: str, price: Price | None, *, in_words: bool) -> str:
@@ -131,17 +155,24 @@ def _outcome_without_side(orders: OrderService, order_id: str, price: Price | No
     )
 
 
+def _qty_or_zero(text: str) -> Qty:
+    return Qty(0) if "0" in text and not text.strip(" 0.") else qty_from_user(text)
+
+
 @app.command("decrease")
 def decrease(
     ctx: typer.Context,
     order_id: Annotated[str, order_argument()] = "",
     by: Annotated[Any, count_option("--by", text="Contracts to remove.")] = None,
-    to: Annotated[Any, count_option("--to", text="Contracts to leave.")] = None,
+    to: Annotated[
+        Any, typer.Option("--to", parser=typed_by(_qty_or_zero), metavar="COUNT", help="Contracts to leave.")
+    ] = None,
     yes: Yes = False,
 ) -> None:
     """Reduce the size of a resting order.
 
     It keeps its place in the queue. This also works while trading is halted. Without an id, a terminal offers a choice.
+    `--to` the count that is left changes nothing: nothing is sent, and the exit code is 0.
 
     \b
     kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --to 5
@@ -153,8 +184,12 @@ def decrease(
         require_terminal(ctx)
     if (by is None) == (to is None):
         raise UsageError("Give either --by or --to", hint="--to 5")
+    if to == 0:
+        raise UsageError(
+            "A decrease must leave contracts, not 0", hint=f"to cancel the order: `kalshi cancel {order_id or 'ID'}`"
+        )
     order_id = order_id or pick_order(ctx)
-    with open_app(ctx) as resources:
+    with open_app(ctx) as resources, _repeatable(ctx, resources, order_id):
         orders = OrderService(resources)
         plan = orders.plan_decrease(order_id, by=by, to=to)
         after = orders.execute(consented(resources, orders, plan, "Decrease this order?", yes=yes))

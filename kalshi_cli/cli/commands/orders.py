@@ -275,7 +275,8 @@ def cancel(
     """Cancel orders by id.
 
     Give order ids, the first 6 or more characters of them, or client order ids. With `-`, ids are read from standard
-    input, one a line. Without an id, a terminal offers a choice. `kalshi cancel` is the short form.
+    input, one a line. Without an id, a terminal offers a choice. `kalshi cancel` is the short form. The exit code is 0
+    also for an order that was canceled before. For one that was filled it is 4.
 
     \b
     kalshi cancel 2597b999
@@ -300,8 +301,12 @@ def cancel(
                 write_sentence(order_text.cancel_sentence(order))
         elif not (is_terse(ctx) and outcome.error is not None and len(outcome.rows) == 1):  # the error says it all
             show_list(ctx, CancelRow, outcome.rows)
-    if outcome.error is not None:
-        raise outcome.error
+    error = outcome.error
+    if error is not None and error.code != "already_canceled":
+        raise error
+    if error is not None:
+        over, many = sum(not row.canceled for row in outcome.rows), len(outcome.rows)
+        info("The order was already canceled" if many == 1 else f"{over} of {many} orders were already canceled")
 
 
 @app.command("reconcile")

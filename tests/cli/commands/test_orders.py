@@ -289,7 +289,6 @@ def test_the_reply_has_the_time_of_the_list(exchange: Served) -> None:
 def test_several_cancels_that_failed_alike_have_one_code(exchange: Served) -> None:
     ids = [program("buy", TWO_SIDED, "1", f"@{price}", "--json").json["order_id"] for price in ("0.30", "0.31")]
     assert program("cancel", *ids).code == 0
-    assert program("cancel", *ids, "--json").error["code"] == "already_canceled"
     assert program("cancel", ids[0], "0" * 36, "--json").error["code"] == "not_found"
 
 
@@ -498,15 +497,15 @@ def test_an_expiry_is_given_and_taken_away(exchange: Served, mine: str) -> None:
     ("words", "says"),
     [
         (["amend", "ID"], "Nothing to change"),
-        (["amend", "ID", "--price", "0.41"], "already has these terms: 10 left at $0.41"),
         (["amend", "ID", "--price", "0.415"], "nearest valid prices: $0.41 and $0.42"),
         (["amend", "ID", "--price", "41"], "did you mean 0.41?"),
         (["amend", "ID", "--no-expiry", "--expires-in", "1h"], "cannot be combined"),
         (["amend", "ID", "--expires-in", "0.5s"], "at least one second"),
         (["decrease", "ID"], "Give either --by or --to"),
         (["decrease", "ID", "--by", "1", "--to", "1"], "Give either --by or --to"),
-        (["decrease", "ID", "--to", "10"], "already has 10 contracts left"),
         (["decrease", "ID", "--by", "10"], "kalshi order cancel"),
+        (["decrease", "ID", "--to", "0"], "`kalshi cancel 00000000-"),
+        (["decrease", "ID", "--to", "0.00"], "`kalshi cancel 00000000-"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_nothing_is_sent(
@@ -765,8 +764,35 @@ def test_a_halt_is_named_below_the_orders_and_the_portfolio_on_a_terminal(exchan
     assert "lunch" not in shown("portfolio", "-q")
 
 
-def test_an_amend_that_took_effect_before_has_a_code_of_its_own(exchange: Served, mine: str) -> None:
-    words = ("order", "amend", mine, "--price", "0.40", "--json")
-    assert program(*words).code == 0
-    again = program(*words)
-    assert (again.code, again.error["code"]) == (2, "same_terms")
+def test_an_amend_and_a_decrease_to_the_terms_of_the_order_send_nothing_and_end_with_0(
+    exchange: Served, mine: str
+) -> None:
+    amend = ("order", "amend", mine, "--price", "0.40", "--json")
+    decrease = ("order", "decrease", mine, "--to", "2", "--json")
+    for words in (amend, decrease):
+        assert program(*words).code == 0
+        before = exchange.resting()
+        again = program(*words)
+        assert (again.code, exchange.resting()) == (0, before)
+        assert "already has" in again.err
+        assert again.err.endswith("; nothing was sent\n")
+        row = again.json
+        assert (row["order_id"], row["status"]) == (mine, "resting")
+        assert (row["price"], row["remaining"]) == (row["price_before"], row["remaining_before"])
+    other = program("order", "amend", mine, "--side", "no", "--price", "0.60", "--json")
+    assert (other.code, other.json["side"], other.json["price"]) == (0, "no", "0.6000")
+
+
+def test_a_cancel_of_a_canceled_order_ends_with_0_and_of_a_filled_one_with_4(exchange: Served, mine: str) -> None:
+    assert program("cancel", mine).code == 0
+    again = program("cancel", mine, "--json")
+    assert (again.code, again.err) == (0, "The order was already canceled\n")
+    (row,) = again.json
+    assert (row["canceled"], row["code"]) == (False, "already_canceled")
+    other = program("buy", TWO_SIDED, "1", "@0.31", "--json").json["order_id"]
+    both = program("cancel", mine, other, "--json")
+    assert (both.code, both.err) == (0, "1 of 2 orders were already canceled\n")
+    filled = program("buy", TWO_SIDED, "1", "@0.50", "--json").json
+    assert filled["status"] == "filled"
+    for ids in ([filled["order_id"]], [filled["order_id"], mine]):
+        assert program("cancel", *ids, "--json").code == 4
