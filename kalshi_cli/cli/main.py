@@ -357,8 +357,8 @@ def report(
 ) -> int:
     """Print the error, as lines or as one JSON object, and return the exit code.
 
-    Of a lost output, the JSON object has the `order_id` that was in it, and the hint says what a command that `may_send`
-    something leaves.
+    Of a lost output, the JSON object has the `order_id` that was in it, and the hint says what stays of a command that
+    `may_send` an order.
     """
     known = _known(error)
     command = _command(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from kalshi_cli.web.reads import (
     USUAL_ROWS,
     Read,
 )
+from kalshi_cli.web.statuses import HTTP_STATUSES, OF_ALL, OF_READS, OF_WRITES
 from kalshi_cli.web.writes import CHOICES, FLAGS, MAX_TEXT, NUMBERS, RESULTS, WRITES
 
 _ERROR = {
@@ -81,15 +83,16 @@ _NEXT = {"Link": {"description": 'the next part of a list: <ADDRESS>; rel="next"
 def openapi() -> dict[str, Any]:
     """Return the description of every route, as OpenAPI 3.1."""
     paths = {f"/{read.path}": {"get": _read(read)} for read in READS}
-    paths["/state"] = {"get": _operation("The state of the event stream, whole", _json(_ref(LiveEvent)))}
+    paths["/state"] = {"get": _operation("The state of the event stream, whole", _json(_ref(LiveEvent)), OF_ALL)}
     paths["/events"] = {
         "get": _operation(
             "The event stream, without an end: server-sent events, each with the parts that changed. No list of the "
             "exchange's events",
             {"text/event-stream": {"schema": _ref(LiveEvent)}},
+            OF_ALL,
         )
     }
-    plan = _operation("Make a plan; nothing is sent", _json(_PLAN))
+    plan = _operation("Make a plan; nothing is sent", _json(_PLAN), OF_WRITES)
     plan["requestBody"] = {"required": True, "content": _json({"oneOf": [_request(name) for name in WRITES]})}
     paths["/plans"] = {"post": plan}
     done = {
@@ -99,7 +102,7 @@ def openapi() -> dict[str, Any]:
     }
     result = {"type": "object", "properties": done, "required": [*done]}
     execute = _operation(
-        "Execute a plan once, unchanged, before it expires; a repeat gets the same reply", _json(result)
+        "Execute a plan once, unchanged, before it expires; a repeat gets the same reply", _json(result), OF_WRITES
     )
     execute["parameters"] = [_parameter("plan_id", "path")]
     digest = {"type": "object", "properties": {"digest": {"type": "string"}}, "required": ["digest"]}
@@ -124,8 +127,9 @@ def openapi() -> dict[str, Any]:
 
 def _read(read: Read) -> dict[str, Any]:
     schema: dict[str, Any] = _ref(read.view)
-    found = _operation(read.words, _json({"type": "array", "items": schema} if read.is_list else schema))
     in_path = re.findall(r"{(\w+)}", read.path)
+    statuses = OF_READS if in_path or read.parameters else OF_READS - {404}
+    found = _operation(read.words, _json({"type": "array", "items": schema} if read.is_list else schema), statuses)
     if "offset" in read.parameters:
         found["responses"]["200"]["headers"] = _NEXT
     found["parameters"] = [_parameter(name, "path") for name in in_path] + [
@@ -134,9 +138,11 @@ def _read(read: Read) -> dict[str, Any]:
     return found
 
 
-def _operation(words: str, content: dict[str, Any]) -> dict[str, Any]:
-    error = {"description": "What went wrong", "content": _json({"$ref": "#/components/schemas/Error"})}
-    return {"summary": words, "responses": {"200": {"description": words, "content": content}, "default": error}}
+def _operation(words: str, content: dict[str, Any], statuses: Collection[int]) -> dict[str, Any]:
+    error = _json({"$ref": "#/components/schemas/Error"})
+    replies = {"200": {"description": words, "content": content}}
+    replies |= {str(each): {"description": HTTP_STATUSES[each].words, "content": error} for each in sorted(statuses)}
+    return {"summary": words, "responses": {**replies, "default": {"description": "What went wrong", "content": error}}}
 
 
 def _parameter(name: str, place: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -23,19 +23,7 @@ from kalshi_cli.app.event_source import EventSource, OpenAccount
 from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.base.checked import exact_json
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    ExchangeError,
-    ExitCode,
-    HaltedError,
-    KalshiError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RateLimitedError,
-    RefusedError,
-    UnreachableError,
-    UsageError,
-)
+from kalshi_cli.base.errors import ExitCode, KalshiError, UsageError
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.base.units import format_ts
 from kalshi_cli.views.formats import to_machine
@@ -45,11 +33,12 @@ from kalshi_cli.views.order_text import outcome_text
 from kalshi_cli.views.own_terms import held_by_market
 from kalshi_cli.views.plans import Plan
 from kalshi_cli.web.access import COOKIE, Access, Refusal
-from kalshi_cli.web.executions import AccountBusyError, PlanExecutions, UnknownPlanError
+from kalshi_cli.web.executions import AccountBusyError, PlanExecutions
 from kalshi_cli.web.hints import CHANGE_HINT, for_program
 from kalshi_cli.web.openapi import openapi
 from kalshi_cli.web.reads import READS, Read, ReadQuery
-from kalshi_cli.web.writes import NotAllowedError, plan, rows_of
+from kalshi_cli.web.statuses import HTTP_STATUSES, status_of
+from kalshi_cli.web.writes import plan, rows_of
 
 PAGE = Path(__file__).parent / "page"
 FILES = {"": "index.html", "page.js": "page.js", "page.css": "page.css", "icon.svg": "icon.svg"}
@@ -80,20 +69,6 @@ MAX_STREAMS = 16
 FRAME_S = 0.2
 STILL_S = 5.0
 """Seconds after which a stream without news gets a comment, so that a dead connection is noticed."""
-
-STATUS: dict[type[KalshiError], HTTPStatus] = {
-    NotAllowedError: HTTPStatus.FORBIDDEN,
-    UsageError: HTTPStatus.BAD_REQUEST,
-    NotFoundError: HTTPStatus.NOT_FOUND,
-    HaltedError: HTTPStatus.CONFLICT,
-    RefusedError: HTTPStatus.CONFLICT,
-    UnknownPlanError: HTTPStatus.CONFLICT,
-    RateLimitedError: HTTPStatus.SERVICE_UNAVAILABLE,
-    UnreachableError: HTTPStatus.SERVICE_UNAVAILABLE,
-    CredentialsError: HTTPStatus.BAD_GATEWAY,
-    OutcomeUnknownError: HTTPStatus.BAD_GATEWAY,
-    ExchangeError: HTTPStatus.UNPROCESSABLE_ENTITY,
-}
 
 T = TypeVar("T")
 
@@ -411,11 +386,8 @@ def _failed(request: Request, error: KalshiError, **more: object) -> Response:
     The words name requests for a program, which has a token, and commands for the page, which has words of its own.
     """
     words = for_program if "authorization" in request.headers else str
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
-    if error.code.startswith("already_"):  # canceled or executed: the order is known, and has ended
-        status = HTTPStatus.CONFLICT
     message, details = words(error.message), getattr(error, "details", "")
-    reply = _problem(status, error.code, message, words(error.hint), error.exit_code, details, **more)
+    reply = _problem(status_of(error), error.code, message, words(error.hint), error.exit_code, details, **more)
     if isinstance(error, AccountBusyError):
         reply.headers["Retry-After"] = "1"
     return reply
@@ -447,7 +419,7 @@ async def _bug(_request: Request, error: Exception) -> Response:
 
 def refused(refusal: Refusal) -> Response:
     """Return the reply to a request that is not served."""
-    code = _REFUSED.get(refusal.status, ExitCode.USAGE)
+    code = HTTP_STATUSES[refusal.status].unbegun
     reply = _problem(refusal.status, refusal.code, refusal.message, refusal.hint, code)
     if refusal.retry_after_s:
         reply.headers["Retry-After"] = str(refusal.retry_after_s)
@@ -463,10 +435,6 @@ def _refusal_page(refusal: Refusal) -> Response:
         f"</head><body><main><h1>Not logged in</h1><p>{escape(refusal.message)}.</p>{hint}</main></body></html>"
     )
     return Response(page, refusal.status, media_type="text/html")
-
-
-_REFUSED = {401: ExitCode.CREDENTIALS, 403: ExitCode.CREDENTIALS, 429: ExitCode.UNREACHABLE, 503: ExitCode.UNREACHABLE}
-"""HTTP status of a request that did not reach the account -> exit code; after UNREACHABLE it may be repeated."""
 
 
 def _problem(

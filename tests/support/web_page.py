@@ -8,7 +8,16 @@ from pathlib import Path
 
 import httpx
 
+from kalshi_cli.web.openapi import openapi
 from support.served import NO_TLS, Served, eventually, finish, said, start
+
+
+def check_described(reply: httpx.Response) -> None:
+    """Check that the description of an operation lists the status of a reply to it."""
+    for path, operations in openapi()["paths"].items():
+        operation = operations.get(reply.request.method.lower())
+        if operation and re.fullmatch("/api/v1" + re.sub(r"{\w+}", "[^/]+", path), reply.request.url.path):
+            assert str(reply.status_code) in operation["responses"], (path, reply.status_code)
 
 
 class Page:
@@ -24,6 +33,7 @@ class Page:
         link = self.link()
         self.address = link.partition("/login")[0]
         self.visitor = httpx.Client(base_url=self.address, headers={"origin": self.address}, timeout=30, verify=NO_TLS)
+        self.visitor.event_hooks["response"].append(check_described)
         assert self.visitor.get(link).status_code == 303
 
     def link(self) -> str:

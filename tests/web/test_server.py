@@ -24,6 +24,7 @@ from kalshi_cli.cli.commands.orders import STATUSES
 from kalshi_cli.services.markets.service import MarketService
 from kalshi_cli.web.openapi import openapi
 from kalshi_cli.web.reads import ORDER_STATUSES, READS
+from kalshi_cli.web.statuses import HTTP_STATUSES
 from kalshi_cli.web.writes import WRITES
 
 TOKEN = "x" * 40
@@ -53,6 +54,23 @@ def test_every_read_returns_what_its_description_says(page: Page, exchange: Serv
         assert rows or read.path in ("settlements", "candles", "alerts"), read.path
         for row in rows:
             validator.validate(row)
+
+
+def test_the_statuses_of_errors_are_in_the_description_and_on_the_page_of_the_api() -> None:
+    words = {int(status): each.words for status, each in HTTP_STATUSES.items()}
+    page = (ROOT / "docs" / "screens.md").read_text()
+    assert all(f"| {status} | {meaning} |" in page for status, meaning in words.items())
+    listed = {
+        path: {
+            int(status): reply["description"] for status, reply in operation["responses"].items() if status[0] in "45"
+        }
+        for path, operations in openapi()["paths"].items()
+        for operation in operations.values()
+    }
+    assert listed["/plans"] == listed["/plans/{plan_id}/execute"] == words
+    assert listed["/orders/{order_id}"].keys() == words.keys() - {403, 409}
+    assert listed["/status"].keys() == words.keys() - {403, 404, 409}
+    assert listed["/events"].keys() == {401, 421, 429, 500, 503}
 
 
 def test_a_hostile_title_does_nothing_in_an_answer(page: Page, exchange: Served) -> None:
