@@ -110,9 +110,7 @@ def amend(
 
 
 @contextmanager
-def _repeatable(
-    ctx: typer.Context, resources: Resources, order_id: str, side: Outcome | None = None
-) -> Iterator[None]:
+def _repeatable(ctx: typer.Context, resources: Resources, order_id: str, side: Outcome | None = None) -> Iterator[None]:
     """Show an order that already has the terms asked for, in the words of `side`, instead of an error."""
     from kalshi_cli.services.orders.cancel import find_order
     from kalshi_cli.views.orders import change_view

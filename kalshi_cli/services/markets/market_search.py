@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, overload
 
 import msgspec
 
@@ -38,8 +38,14 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 
+_KEEP = "keep it: rows = list(...)"
+
+
 class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """The matching items, at most `limit`, read as they are iterated over, once; UsageError the second time.
+    """The matching items, at most `limit`. They are read when they are first used.
+
+    With a limit it is a sequence. Without one, the items are read as they are iterated over, once; UsageError the
+    second time, and TypeError for its length or one of its items.
 
     `items` has one more than the limit if there are more.
     `as_of` is the time of the catalog, None if the exchange's list was read. `has_all` is False if no item has every
@@ -52,16 +58,39 @@ class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     seen: Mapping[str, Ts] = {}
     limit: int | None = None
     _begun: list[bool] = []
+    _kept: list[list[T]] = []
 
     def __iter__(self) -> Iterator[T]:
+        return self._begin() if self.limit is None else iter(self._rows())
+
+    def __len__(self) -> int:
+        return len(self._rows())
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        return self._rows()[index]
+
+    def __repr__(self) -> str:
+        if self.limit is None:
+            return f"<{type(self).__name__}: all, read by one loop; list(...) keeps them>"
+        return f"<{type(self).__name__}: at most {self.limit}, read when they are used>"
+
+    def _begin(self) -> Iterator[T]:
         if self._begun:
-            raise UsageError("This list was already read", hint="keep it: rows = list(kalshi.markets.list())")
+            raise UsageError("This list was already read", hint=_KEEP)
         self._begun.append(True)
         return islice(self.items, self.limit)
 
-    def __repr__(self) -> str:
-        most = "all" if self.limit is None else f"at most {self.limit}"
-        return f"<{type(self).__name__}: {most}, read by one loop; list(...) keeps them>"
+    def _rows(self) -> list[T]:
+        """Return the items of a limited list; they are read once."""
+        if self.limit is None:
+            raise TypeError(f"A list without a limit is read by one loop; {_KEEP}")
+        if not self._kept:
+            self._kept.append(list(self._begin()))
+        return self._kept[0]
 
     def shown_as(self, view: Callable[[T], S]) -> MarketSelection[S]:
         """Return the same selection with `view` applied to each item."""

@@ -95,7 +95,7 @@ class MarketService(PlanningService):
         is_offline: bool = False,
         progress: Progress[ListedMarket] = _unseen,
     ) -> MarketSelection[MarketRow]:
-        """Return the matching markets, read as they are iterated over, once; all of them without a `limit`.
+        """Return the matching markets, a sequence; without a `limit` all of them, read once as they are iterated over.
 
         With `is_offline` they come from the catalog (`CachedMarketRow`). UsageError without a catalog, or for an
         unknown status. NotFoundError, as the list is read, if it is empty and the exchange does not know the

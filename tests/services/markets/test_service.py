@@ -8,8 +8,9 @@ import pytest
 from support.opened import resources_of
 from support.served import ONE_SIDED, TWO_SIDED, served
 
-from kalshi_cli.base.errors import NotFoundError, UsageError
+from kalshi_cli.base.errors import NotFoundError, UnreachableError, UsageError
 from kalshi_cli.base.units import contracts
+from kalshi_cli.core.model.markets import ListedMarket
 from kalshi_cli.services.markets.service import MarketService
 
 
@@ -26,11 +27,36 @@ def test_markets_are_listed_as_they_are_iterated_over(markets: MarketService) ->
 
 
 def test_a_list_is_never_silently_empty_the_second_time(markets: MarketService) -> None:
-    found = markets.list(series="KXRAIN")
-    assert repr(found) == "<MarketSelection: at most 50, read by one loop; list(...) keeps them>"
+    found = markets.list(series="KXRAIN", limit=None)
+    assert repr(found) == "<MarketSelection: all, read by one loop; list(...) keeps them>"
+    for use in (len, lambda rows: rows[0]):
+        with pytest.raises(TypeError, match=r"read by one loop; keep it: rows = list\("):
+            use(found)
     assert list(found)
     with pytest.raises(UsageError, match="already read"):
         list(found)
+
+
+def test_a_list_with_a_limit_is_a_sequence(markets: MarketService) -> None:
+    found = markets.list(series="KXRAIN", sort="ticker")
+    assert repr(found) == "<MarketSelection: at most 50, read when they are used>"
+    rows = list(found)
+    assert len(found) == len(rows) > 1
+    assert [found[0], found[-1], found[:2]] == [rows[0], rows[-1], rows[:2]]
+    assert [*found] == rows, "also the second time"
+    assert not markets.list(series="KXRAIN", search="no such words")
+
+
+def test_a_list_whose_reading_failed_is_not_an_empty_one(markets: MarketService) -> None:
+    def fails(_: object) -> Iterator[ListedMarket]:
+        raise UnreachableError("no answer")
+        yield
+
+    found = markets.list(progress=fails)
+    with pytest.raises(UnreachableError):
+        len(found)
+    with pytest.raises(UsageError, match="already read"):
+        len(found)
 
 
 def test_a_list_has_at_most_its_limit_and_shows_whether_there_are_more(markets: MarketService) -> None:
