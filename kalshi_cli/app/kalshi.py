@@ -78,6 +78,9 @@ class Kalshi:
             self._environment.__exit__(kind, error, trace)
             self._resources.ended.set()
 
+    def __repr__(self) -> str:
+        return f"<Kalshi: {self.env}{', closed' if self._resources.ended.is_set() else ''}>"
+
     def close(self) -> None:
         """Close connections and files; after that, every call is a UsageError. Only the thread that opened it can."""
         self.__exit__(None, None, None)

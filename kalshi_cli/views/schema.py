@@ -77,9 +77,30 @@ def schema_of(view: type[msgspec.Struct]) -> JsonSchema:
     }
 
 
-def schema_document(views: Sequence[type[msgspec.Struct]]) -> JsonSchema:
-    """Return a whole JSON document: the schema of an object that is one of these views."""
-    schemas = [schema_of(view) for view in views]
+ERROR_SCHEMA: JsonSchema = {
+    "title": "Error",
+    "type": "object",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {
+                **dict.fromkeys(("code", "message", "hint"), _TEXT),
+                "exit_code": {"type": "integer", "description": "that of the command; 7: outcome unknown"},
+                "details": {"type": "string", "description": "what the exchange said of its code, if anything"},
+                "order_id": {"type": "string", "description": "the order that the error is about"},
+                "problems": {"type": "array", "items": _TEXT, "description": "several problems of one input"},
+                "traceback": {"type": "string", "description": "of a bug, or with `-v`"},
+            },
+            "required": ["code", "message", "hint", "exit_code"],
+        },
+    },
+    "required": ["error"],
+}
+"""The schema of an error as JSON, of the command line and of the HTTP API; the last four may be missing."""
+
+
+def schema_document(schemas: Sequence[JsonSchema]) -> JsonSchema:
+    """Return a whole JSON document: the schema of an object that fits one of these schemas."""
     return {"$schema": _DIALECT, **(schemas[0] if len(schemas) == 1 else {"anyOf": schemas})}
 
 

@@ -13,7 +13,7 @@ from kalshi_cli.services.account.portfolio import KEYS
 from kalshi_cli.services.markets.service import INTERVALS
 from kalshi_cli.views.live import LiveEvent
 from kalshi_cli.views.plans import OrderAmounts
-from kalshi_cli.views.schema import schema_of
+from kalshi_cli.views.schema import ERROR_SCHEMA, schema_of
 from kalshi_cli.web.reads import (
     MARKET_STATUSES,
     MAX_OFFSET,
@@ -28,25 +28,8 @@ from kalshi_cli.web.reads import (
 from kalshi_cli.web.statuses import HTTP_STATUSES, OF_ALL, OF_READS, OF_WRITES
 from kalshi_cli.web.writes import CHOICES, FLAGS, MAX_TEXT, NUMBERS, RESULTS, WRITES
 
-_ERROR = {
-    "type": "object",
-    "properties": {
-        "error": {
-            "type": "object",
-            "properties": {
-                **{name: {"type": "string"} for name in ("code", "message", "hint")},
-                "details": {"type": "string", "description": "what the exchange said of its code, if anything"},
-                "exit_code": {
-                    "type": "integer",
-                    "description": "that of the same command; 7: outcome unknown",
-                },
-            },
-            "required": ["code", "message", "hint", "exit_code"],
-        },
-        "rows": {"type": "array", "items": {"type": "object"}, "description": "the results of a plan that failed"},
-    },
-    "required": ["error"],
-}
+_ROWS_OF_ERROR = {"type": "array", "items": {"type": "object"}, "description": "the results of a plan that failed"}
+_ERROR = {**ERROR_SCHEMA, "properties": {**ERROR_SCHEMA["properties"], "rows": _ROWS_OF_ERROR}}
 
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 _PLAN = {

@@ -39,10 +39,12 @@ def test_a_wrong_configuration_lists_its_problems(tmp_path: Path) -> None:
 
 def test_opening_reads_no_key_and_writes_nothing(tmp_path: Path) -> None:
     with Kalshi.open(env="prod") as kalshi:
+        assert repr(kalshi) == "<Kalshi: prod>"
         assert kalshi.trading.status().state == "active"
         assert kalshi.orders is kalshi.orders, "made once"
         with pytest.raises(CredentialsError):
             kalshi.orders.list()
+    assert repr(kalshi) == "<Kalshi: prod, closed>"
     assert not (tmp_path / "state").exists()
 
 

@@ -24,13 +24,15 @@ def schema(
 
     List the views and the commands that print them, or print the schema of one object: of a view, or of what a command
     prints with `--json`. A command that lists prints an array of such objects. Where a command prints one of several
-    views, the schema has each of them in `anyOf`. The schema (JSON Schema, draft 2020-12) is JSON in every format;
-    docs/views.md says what each field means. No network is needed.
+    views, the schema has each of them in `anyOf`. `error` is the object that any command writes to stderr when it
+    fails. The schema (JSON Schema, draft 2020-12) is JSON in every format; docs/views.md says what each field means. No
+    network is needed.
 
     \b
     kalshi schema
     kalshi schema OrderRow
     kalshi schema order list
+    kalshi schema error
     """
     import msgspec
 
@@ -38,7 +40,7 @@ def schema(
     from kalshi_cli.cli.screen.brief import SchemaLine
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.views.formats import TruncatableText
-    from kalshi_cli.views.schema import SchemaRow, all_views, schema_document
+    from kalshi_cli.views.schema import ERROR_SCHEMA, SchemaRow, all_views, schema_document, schema_of
 
     form = flags_of(ctx).form or default_format()
     if not name:
@@ -52,7 +54,9 @@ def schema(
         return
     if chosen_fields() or form is Format.CSV:
         raise UsageError("--fields and --format csv are for the list of views", hint="a schema is printed as JSON")
-    encoded = msgspec.json.encode(schema_document(views_named(" ".join(name) + _default(ctx, name))))
+    words = " ".join(name) + _default(ctx, name)
+    schemas = [ERROR_SCHEMA] if words.lower() == "error" else [schema_of(view) for view in views_named(words)]
+    encoded = msgspec.json.encode(schema_document(schemas))
     write_out((encoded if form is Format.NDJSON else msgspec.json.format(encoded, indent=2)).decode() + "\n")
 
 

@@ -42,6 +42,13 @@ def test_what_a_command_prints_fits_the_schema_of_its_views(exchange: Served) ->
     assert not schema.is_valid({"ticker": TWO_SIDED})
 
 
+def test_an_error_fits_the_schema_of_errors() -> None:
+    schema = Draft202012Validator(program("schema", "error").json)
+    for words in ("market nope --json", "order list --status nope --json", "schema nope --json"):
+        assert schema.is_valid({"error": program(*words.split()).error})
+    assert not schema.is_valid({"error": {"code": "usage"}})
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
