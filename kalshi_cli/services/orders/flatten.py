@@ -10,12 +10,14 @@ from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownErr
 from kalshi_cli.base.units import Qty, pluralize, show_qty
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.orders import Order, as_typed
+from kalshi_cli.services.account.recovery import unconfirmed_on_file
 from kalshi_cli.services.orders.cancel import WORDS_S, with_typed
 from kalshi_cli.services.orders.close import NOTHING_SENT, ClosePlan, ClosePolicy, CloseResult, PositionCloser
 from kalshi_cli.services.orders.place import open_order_entry
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.refusals import SEVERAL_BLOCKED
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.formats import format_age
 from kalshi_cli.views.order_text import resting_words
 from kalshi_cli.views.orders import order_row
 from kalshi_cli.views.own_terms import in_own_terms
@@ -153,6 +155,19 @@ def opening_after(resources: Resources, plan: ClosePlan, canceled: Sequence[Orde
         rows = [in_own_terms(order_row(order), held) for order in with_typed(resources, left)]
         return tuple(f"Still resting, and opens a position if it fills: {resting_words(row)}" for row in rows)
     return ()
+
+
+def unconfirmed(resources: Resources, plans: Sequence[ClosePlan]) -> tuple[str, ...]:
+    """Name each order on file that is unconfirmed and may have closed a part of one of these positions."""
+    planned = {(plan.market.ticker, plan.subaccount, plan.side): plan for plan in plans}
+    now = resources.clock.now()
+    return tuple(
+        f"Order {order.order_id or order.client_order_id} is unconfirmed: placed {format_age(order.created, now)}, to "
+        f"{order.terms(plan.held).text(order.remaining, order.ticker)}. It may have filled: first run "
+        "`kalshi order reconcile`"
+        for order in unconfirmed_on_file(resources)
+        if (plan := planned.get((order.ticker, order.subaccount, order.side)))
+    )
 
 
 def left_resting(resources: Resources, subaccount: int | None) -> tuple[str, ...]:

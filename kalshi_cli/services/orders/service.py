@@ -466,7 +466,7 @@ class OrderService(OrderPlanningService):
             if is_reviewed and not blocking:
                 closer.review(plan)
             warned = flatten.opening_after(self._resources, plan, blocking)
-        return self._close(closer, plans, warned, blocking)
+        return self._close(closer, plans, (*flatten.unconfirmed(self._resources, plans), *warned), blocking)
 
     def _close(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -407,6 +408,18 @@ def test_an_unknown_outcome_ends_it_with_7_and_the_order(proxy: FaultProxy, exch
     assert sorted("Not started" in row["detail"] for row in ended.json) == [False, True]
     assert "client order id" in ended.error["hint"]
     assert held() == {TWO_SIDED: "10.00", ONE_SIDED: "-20.00"}
+
+
+def test_a_close_names_an_earlier_one_that_is_unconfirmed(proxy: FaultProxy, exchange: Served) -> None:
+    words = ("close", TWO_SIDED, "--count", "4", "--json")
+    assert "unconfirmed" not in program(*words, "--dry-run").err
+    proxy.faults.append(Fault("status_500", "POST", CREATE, times=99))
+    (order_id,) = re.findall(r"client order id (\S+?)[,;)]", program(*words).error["hint"])
+    for again in ((*words, "--dry-run"), ("flatten", "--dry-run", "--json"), words):
+        said = program(*again).err
+        assert f"Order {order_id} is unconfirmed: placed" in said
+        assert f"to sell 4 YES {TWO_SIDED} at $0.44. It may have filled: first run `kalshi order reconcile`" in said
+    assert held() == {TWO_SIDED: "10.00"}
 
 
 def test_a_lost_answer_is_looked_up_and_nothing_is_sold_twice(proxy: FaultProxy, exchange: Served) -> None:
