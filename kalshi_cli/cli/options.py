@@ -32,7 +32,7 @@ from kalshi_cli.cli.completion import add_completion
 from kalshi_cli.cli.exit_codes import may_write, only_reads
 from kalshi_cli.cli.global_options import GLOBAL, GlobalOptions, choice, global_options
 from kalshi_cli.cli.option_values import missing_values, refuse_option_values, with_placeholders
-from kalshi_cli.cli.screen.output import Format, info, set_command, warn, write_out
+from kalshi_cli.cli.screen.output import Format, default_format, info, set_command, warn, write_out
 from kalshi_cli.cli.unknown_commands import hint_for
 
 if TYPE_CHECKING:
@@ -197,8 +197,7 @@ def show_list(
 ) -> None:
     """Print rows as views, at most `limit` of them, and say if there are more (see `render_rows`).
 
-    Nothing is written before everything has been read, unless the list `is_live`. `-q` hides the notice only where the
-    user gave the limit.
+    Nothing is written before everything is read, unless `is_live`. The user's own limit is named on a terminal only.
     """
     from itertools import islice
 
@@ -208,9 +207,10 @@ def show_list(
     views = map(of.of, islice(coming, limit))
     render_rows(of, views if is_live else list(views), form or flags_of(ctx).form, **shown)
     if limit is not None and next(coming, None) is not None:
-        is_own = getattr(ctx.get_parameter_source("limit"), "name", "") == "COMMANDLINE"
-        larger = more.replace("--limit N", "a larger --limit") if is_own else more
-        (info if is_own else warn)(f"Showing the first {limit}; use {larger}")
+        if getattr(ctx.get_parameter_source("limit"), "name", "") != "COMMANDLINE":
+            warn(f"Showing the first {limit}; use {more}")
+        elif default_format() is Format.TABLE:
+            info(f"Showing the first {limit}; use {more.replace('--limit N', 'a larger --limit')}")
 
 
 def show_done(ctx: typer.Context, done: str, subject: str | None = None) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Ended, Served, program, served, set_variables
+from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Ended, Served, Terminal, program, served, set_variables
 from support.specification import SPECS, specs_or_skip
 
 from kalshi_cli.base.units import Price, Qty, Ts, format_ts, parse_ts
@@ -132,10 +133,15 @@ def test_events_are_filtered(words: list[str], tickers: list[str]) -> None:
     assert [row["event_ticker"] for row in program(*words, "--json").json] == tickers
 
 
-def test_a_list_that_was_cut_says_so() -> None:
-    assert "Showing the first 1" in program("events", "--limit", "1").err
-    assert "Showing the first 1" in program("trades", TWO_SIDED, "--limit", "1").err
-    assert "cut" not in program("trades", TWO_SIDED, "--limit", "2").err
+@pytest.mark.parametrize("words", [("events",), ("trades", TWO_SIDED)])
+def test_a_list_that_was_cut_at_a_limit_of_the_user_says_so_on_a_terminal(
+    exchange: Served, words: tuple[str, ...]
+) -> None:
+    variables = {**os.environ, **exchange.variables(), "TERM": "xterm-256color"}
+    terminal = Terminal(*words, "--limit", "1", env=variables)
+    assert terminal.finish() == 0
+    assert "Showing the first 1" in terminal.text
+    assert "Showing" not in program(*words, "--limit", "1").err
     assert "cut" not in program("events", "--all").err
 
 

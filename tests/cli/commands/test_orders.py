@@ -124,12 +124,16 @@ def test_a_list_has_the_orders_of_a_period(exchange: Served, mine: str) -> None:
     assert program("order", "list", "--status", "all", "--until", "1h", "--json").json == []
 
 
-def test_a_list_ends_at_its_limit_and_says_so(exchange: Served, mine: str) -> None:
+def test_a_list_ends_at_its_limit_and_says_so_on_a_terminal(exchange: Served, mine: str) -> None:
     newest = exchange.submit(ME, TWO_SIDED, BID, "0.0200", "1").order_id
     ended = program("order", "list", "--limit", "1", "--json")
     assert [row["order_id"] for row in ended.json] == [newest] != [mine]
-    assert "Showing the first 1; use a larger --limit" in ended.err
-    assert "Showing" not in program("order", "list", "--limit", "2").err
+    assert "Showing" not in ended.err
+    variables = {**os.environ, **exchange.variables(), "TERM": "xterm-256color"}
+    for limit, says in (("1", True), ("2", False)):
+        terminal = Terminal("order", "list", "--limit", limit, env=variables)
+        assert terminal.finish() == 0
+        assert ("Showing the first 1; use a larger --limit" in terminal.text) is says
 
 
 def test_a_live_order_is_canceled_by_ones_own_id(exchange: Served) -> None:

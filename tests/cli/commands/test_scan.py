@@ -151,7 +151,7 @@ def test_the_widest_spread_comes_first_and_what_does_not_trade_is_left_out(one: 
     assert tickers(by_share) == ["KXWIND-40JAN01-T5", TWO_SIDED]
     cut = program("scan", "spread", "--min-volume", "0", "--limit", "1", "--json")
     assert tickers(cut) == [TWO_SIDED]
-    assert "Showing the first 1" in cut.err
+    assert "Showing" not in cut.err, "a limit of the user's own"
 
 
 def test_a_scan_that_is_cut_says_so_and_all_is_all(one: Served) -> None:
@@ -228,7 +228,7 @@ def test_all_pairs_are_listed_or_as_many_as_wanted(one: Served, theirs: Polymark
         theirs.books[token] = book(token, [("0.55", "30")], [("0.58", "80")])
     words = ("scan", "cross-venue", "--map", map_of(one, f"{TWO_SIDED},{TOKEN},yes", f"{ONE_SIDED},{OTHER},yes"))
     first = program(*words, *theirs.options, "--limit", "1", "--json")
-    assert (len(first.json), "Showing the first 1; use a larger --limit or --all" in first.err) == (1, True)
+    assert (len(first.json), "Showing" in first.err) == (1, False)
     both = program(*words, *theirs.options, "--all", "--json")
     assert (len(both.json), "Showing the first" in both.err) == (2, False)
 
