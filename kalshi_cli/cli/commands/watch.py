@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from kalshi_cli.base.errors import NotFoundError, UsageError
+from kalshi_cli.base.errors import NotFoundError, UnreachableError, UsageError
 from kalshi_cli.cli.commands.pickers import pick_market
 from kalshi_cli.cli.options import (
     CommandGroup,
@@ -51,6 +51,7 @@ def watch(
     Stream prices, sizes and trades of markets until Ctrl-C, and show whether the feed is current. On a terminal this
     is a live screen; piped, it is NDJSON with one object per line of type `quote`, `trade`, `feed` or `gap`. The
     `status` of a quote says when trading ends; when it has ended in every market, so does the watch, with exit code 0.
+    With `--duration` the exit code is 6 if the feed is not live at the end.
     Without an API key there is no stream, and prices are read every two seconds. `--side no` shows the prices of NO, on
     a screen or with `--format plain`; data always has the prices of YES. Without a market or a list, a terminal offers
     a choice.
@@ -157,7 +158,10 @@ def watch_book(
 
 
 def _end(watching: WatchSession) -> None:
-    """Say that trading has ended; leave with the exit code of the signal that ended the watch."""
+    """Say that trading has ended; leave with the exit code of the signal that ended the watch.
+
+    UnreachableError where the watch was not live when its duration ended.
+    """
     from kalshi_cli.cli.screen.live import SIGNALS
 
     if watching.is_over:
@@ -166,6 +170,11 @@ def _end(watching: WatchSession) -> None:
         info(f"Trading has ended: {one}")
     if watching.stopped_by:
         raise typer.Exit(SIGNALS[watching.stopped_by])
+    if not (watching.is_over or watching.board.is_current):
+        raise UnreachableError(
+            f"The feed was not live when the watch ended: {watching.board.state}",
+            hint="the prices before that stay true; to watch on, run it again",
+        )
 
 
 def _books(watching: WatchSession, depth: int, view_of: Callable[[OrderBook, int], BookView]) -> Iterator[BookView]:

@@ -30,6 +30,9 @@ MAX_TRADES = 200
 POLL_S = 2.0
 """Seconds between reads of markets without a stream."""
 
+POLLING = f"no API key: reading every {POLL_S:.0f} s"
+"""The state of a watch without a stream, after a read that succeeded."""
+
 PATIENCE_MS = 10_000
 """Without a stream, prices older than this are stale."""
 
@@ -100,6 +103,11 @@ class WatchBoard:
     def is_over(self) -> bool:
         """Return whether trading has ended in every market."""
         return all(line.is_over for line in self.lines.values())
+
+    @property
+    def is_current(self) -> bool:
+        """Return whether the stream is live, or without one the last read succeeded."""
+        return self.is_live or self.state == POLLING
 
     def stale_since(self, line: WatchedMarket, now: Ts) -> Ts | None:
         """Return when the prices of this market became stale; None if they are valid, or if there were never any.
@@ -260,7 +268,7 @@ class PollingFeed:
             yield FeedState(now, False, f"cannot be read: {error}")
             return
         self._is_failing = False
-        yield FeedState(now, False, f"no API key: reading every {POLL_S:.0f} s")
+        yield FeedState(now, False, POLLING)
         for market in markets:
             self._volumes[market.ticker] = market.volume
             yield MarketChange(now, market)

@@ -37,6 +37,7 @@ from support.served import (
     start,
 )
 
+from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents, contracts
 from kalshi_cli.cli.screen.live import live_format
 from kalshi_cli.cli.screen.output import Format
@@ -200,6 +201,27 @@ def test_a_duration_ends_a_watched_book(one: Served) -> None:
     ended = program("orderbook", TWO_SIDED, "--watch", "--duration", "1.5s", "--format", "ndjson")
     assert ended.code == 0
     assert f'"ticker":"{TWO_SIDED}"' in ended.out
+
+
+@pytest.mark.parametrize("words", [("watch", FINE), ("orderbook", FINE, "--watch")])
+def test_a_duration_that_ends_without_a_live_feed_ends_with_6(
+    one: Served, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    with fault_proxy(one.server.rest_url) as proxy:
+        proxy.cut_stream()
+        set_variables(monkeypatch, one.home, one.variables(ws_url=proxy.moved(one.server.ws_url)))
+        ended = program(*words, "--duration", "1.5s", "--format", "ndjson")
+    assert ended.code == ExitCode.UNREACHABLE
+    assert "The feed was not live when the watch ended: " in ended.err
+
+
+def test_a_duration_without_a_key_ends_with_0_while_prices_are_read(
+    one: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KALSHI_API_KEY_ID")
+    monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
+    ended = program("watch", ONE_SIDED, "--duration", "1s", "--json")
+    assert (ended.code, ended.json[0]["is_live"]) == (0, False)
 
 
 def test_the_simulated_exchange_is_watched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
