@@ -15,7 +15,7 @@ from typing import TextIO
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.local_time import show_times
-from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact
+from kalshi_cli.base.text import LONGEST, conceal_key, holds_private_key, one_line, redact
 
 ROUNDED = "Amounts are rounded to the cent, so sums can be off by a few cents. --json has every decimal"
 """The notice of a screen whose amounts do not add up as shown."""
@@ -198,7 +198,7 @@ def warn(*lines: str, is_wrapped: bool = True) -> None:
     with suppress(OSError):  # the final flush reports it
         flush_out()
     try:
-        shown = (one_line(redact(line)) for line in lines)
+        shown = (one_line(redact(line), LONGEST if is_wrapped else sys.maxsize) for line in lines)
         if is_wrapped:
             width = _columns_of(sys.stderr)
             shown = (wrap(show_times(line), width) for line in shown)

@@ -44,7 +44,7 @@ def test_what_a_command_prints_fits_the_schema_of_its_views(exchange: Served) ->
 
 def test_an_error_fits_the_schema_of_errors() -> None:
     schema = Draft202012Validator(program("schema", "error").json)
-    for words in ("market nope --json", "order list --status nope --json", "schema nope --json"):
+    for words in ("market nope --json", "order list --status nope --json", "schema nope --json -v"):
         assert schema.is_valid({"error": program(*words.split()).error})
     assert not schema.is_valid({"error": {"code": "usage"}})
 
