@@ -113,6 +113,7 @@ def test_gaps_of_the_last_minutes_are_counted() -> None:
         (("BLIND", 7, "SIGHTED", 5), [8, 4, 3]),
         (("BLIND", 8, "SIGHTED", 7, "BLIND", 4, "SIGHTED", 4), [6, 5, 3]),
         (("BLIND", 8, "SIGHTED", 7, "BLIND", 4), [6, 5, 4, 3]),
+        (("API_SLOW", 5), [8, 7, 6, 5, 4, 3]),
     ],
 )
 def test_minutes_in_which_the_account_could_not_be_read_are_left_out_once_that_is_over(
