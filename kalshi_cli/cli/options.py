@@ -222,11 +222,6 @@ def show_done(ctx: typer.Context, done: str, subject: str | None = None) -> None
         show_view(ctx, DoneView(done=done, subject=None if subject is None else TruncatableText(subject)))
 
 
-def ago(kalshi: Kalshi, seconds: float | None) -> Ts | None:
-    """Return the time that many seconds ago; None for None."""
-    return None if seconds is None else Ts(kalshi.now - int(seconds * 1000))
-
-
 def asks(resources: Resources | Environment) -> bool:
     """Return whether commands ask before they change anything: on prod, elsewhere with `display.confirm`."""
     return resources.needs_confirmation or resources.config.display.confirm

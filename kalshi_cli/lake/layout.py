@@ -52,11 +52,6 @@ def day_text(day: int) -> str:
     return (_EPOCH + timedelta(days=day)).strftime("%Y-%m-%d")
 
 
-def show_us(us: int) -> str:
-    """Return a time as people read it, to the second."""
-    return (_EPOCH + us * _MICROSECOND).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
 def file_name(first: int, last: int) -> str:
     """Return the name of a file with these times."""
     return f"{_clock(first)}-{_clock(last)}.parquet"

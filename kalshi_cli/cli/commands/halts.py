@@ -169,10 +169,6 @@ def stop(ctx: typer.Context) -> None:
         _shown(ctx, view, kalshi.now, "stop")
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _shown(ctx: typer.Context, view: OutputRow, now: Ts, title: str) -> None:
     """Print the view only where a format was requested: the notices have said it already."""
     if flags_of(ctx).wants_data:

@@ -61,13 +61,6 @@ def bets_of(fills: Iterable[Fill], fairs: Mapping[str, Price]) -> dict[str, list
     return found
 
 
-def edge_kept(
-    bets: Mapping[str, Sequence[EdgeSample]], values: Mapping[str, Price], event_of: Mapping[str, str]
-) -> EdgeRealization:
-    """Compare earned with expected profit over settled markets (`values`: YES payouts) and closed positions."""
-    return edge_of(market_edges(bets, values, event_of))
-
-
 def market_edges(
     bets: Mapping[str, Sequence[EdgeSample]], values: Mapping[str, Price], event_of: Mapping[str, str]
 ) -> Iterator[MarketEdge]:

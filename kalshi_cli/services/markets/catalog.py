@@ -185,20 +185,6 @@ def cached_market(entry: Entry) -> Market:
     return _cached(entry, Market)
 
 
-def cached_event(entry: Entry) -> Event:
-    """Return the event of an entry; StateFileError if the entry is damaged."""
-    from kalshi_cli.core.model.markets import Event
-
-    return _cached(entry, Event)
-
-
-def cached_series(entry: Entry) -> Series:
-    """Return the series of an entry; StateFileError if the entry is damaged."""
-    from kalshi_cli.core.model.markets import Series
-
-    return _cached(entry, Series)
-
-
 def _cached(entry: Entry, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(entry.body, type=kind)

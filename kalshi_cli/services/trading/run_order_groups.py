@@ -142,8 +142,3 @@ def reset_group(resources: Resources, group: OrderGroup) -> None:
             hint = "first resume; both in one step: `kalshi resume --reason TEXT --reset-groups`"
             raise RefusedError(error.message, hint=hint, code=error.code) from error
     note_group(resources, group.group_id, is_triggered=False)
-
-
-def reset_group_by_id(resources: Resources, group_id: str) -> None:
-    """Read a triggered order group and let it accept orders again; see `reset_group`."""
-    reset_group(resources, resources.client.order_group(group_id))
