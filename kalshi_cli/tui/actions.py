@@ -29,8 +29,8 @@ MAX_ACTIONS = 8
 
 
 _KEYS = (
-    (r"run `kalshi resume --reason TEXT`", "press r"),
-    (r"no new orders until `kalshi resume --reason TEXT`", "press r to resume"),
+    (r"run `kalshi resume --reason TEXT(?: --reset-groups)?`", "press r"),
+    (r"no new orders until `kalshi resume --reason TEXT(?: --reset-groups)?`", "press r to resume"),
     (r", or `kalshi close \S+ --cancel-orders`", ""),
     (r"`kalshi cancel-all --ticker \S+ --no-halt`", "c on the market page (Enter)"),
     (r"`kalshi cancel [^`]+`", "c in the list of orders (2)"),
@@ -54,6 +54,11 @@ def error_text(error: KalshiError) -> str:
     """Return an error and its hint in one line."""
     hint = with_keys(error.hint or "")
     return error.message + (f". {hint[:1].upper()}{hint[1:]}" if hint else "")
+
+
+def resuming(reason: str) -> Callable[[Kalshi], AnyPlan]:
+    """Return how to plan a resume with this reason, which also resets the order groups of loops."""
+    return lambda kalshi: kalshi.trading.plan_resume(reason, reset_groups=True, is_described=True)
 
 
 class Action(NamedTuple):

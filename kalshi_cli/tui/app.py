@@ -29,7 +29,7 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExitCode, KalshiError, TerminationRequested
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, show_money
-from kalshi_cli.tui import picture
+from kalshi_cli.tui import actions, picture
 from kalshi_cli.tui.actions import Action, ActionThread, AnyPlan, Execute, close_plan, control, lock_plan, orders
 from kalshi_cli.tui.curve import chart
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog, reason_of, word_reader
@@ -346,7 +346,7 @@ class TopApp(OrderedKeysApp):
 
         def resume(reason: str | None) -> None:
             if reason:
-                self._do("resume trading", lambda kalshi: kalshi.trading.plan_resume(reason), control, key="r")
+                self._do("resume trading", actions.resuming(reason), control, key="r")
 
         self.push_screen(TextDialog(f"{halted}. Why is it safe to trade again?", reason_of), resume)
 

@@ -8,6 +8,10 @@ from kalshi_cli.web.writes import WRITES
 
 _REQUESTS = (
     (r"order reconcile", 'POST /api/v1/plans {"do": "reconcile"}'),
+    (
+        r"resume --reason TEXT --reset-groups",
+        'POST /api/v1/plans {"do": "resume", "reason": "TEXT", "reset_groups": true}',
+    ),
     (r"resume --reason TEXT", 'POST /api/v1/plans {"do": "resume", "reason": "TEXT"}'),
     (r"cancel-all", 'POST /api/v1/plans {"do": "kill"}'),
     (r"(?:order )?cancel (\S+)", r'POST /api/v1/plans {"do": "cancel", "order_id": "\1"}'),

@@ -278,7 +278,7 @@ class WebApp:
                     "plan_id": made.plan_id,
                     "subject": safe_text(made.subject),
                     "facts": [safe_text(fact) for fact in made.facts],
-                    "warnings": [safe_text(warning) for warning in made.warnings],
+                    "warnings": [safe_text(_words_for(request)(warning)) for warning in made.warnings],
                     "expires": format_ts(made.expires),
                     "digest": made.digest,
                     **(to_dict(amounts) if amounts is not None else {}),
@@ -380,12 +380,17 @@ async def _answer(request: Request, reply: Callable[[], Awaitable[Response]]) ->
         return _failed(request, error)
 
 
+def _words_for(request: Request) -> Callable[[str], str]:
+    """Return the translation of commands in a text: a program has a token; the page has words of its own."""
+    return for_program if "authorization" in request.headers else str
+
+
 def _failed(request: Request, error: KalshiError, **more: object) -> Response:
     """Return an error as JSON, with its HTTP status; `more` has the results of the parts of a plan.
 
     The words name requests for a program, which has a token, and commands for the page, which has words of its own.
     """
-    words = for_program if "authorization" in request.headers else str
+    words = _words_for(request)
     message, details = words(error.message), getattr(error, "details", "")
     reply = _problem(status_of(error), error.code, message, words(error.hint), error.exit_code, details, **more)
     if isinstance(error, AccountBusyError):

@@ -39,6 +39,7 @@ HTTP_STATUSES: dict[int, Status] = {
         ExitCode.CREDENTIALS,
     ),
     HTTPStatus.NOT_FOUND: Status("No such market, order, watchlist or other thing", (NotFoundError,)),
+    HTTPStatus.METHOD_NOT_ALLOWED: Status("The address takes another method, which the reply names"),
     HTTPStatus.CONFLICT: Status(
         "Refused by a risk limit, a halt or the state of an order, or the plan is unknown or has changed",
         (HaltedError, RefusedError, UnknownPlanError),

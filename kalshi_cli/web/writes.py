@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -53,7 +53,8 @@ class Write(NamedTuple):
     optional: tuple[str, ...] = ()
 
 
-FLAGS = ("post_only", "reduce_only", "cancel_on_pause")
+ORDER_FLAGS = ("post_only", "reduce_only", "cancel_on_pause")
+FLAGS = (*ORDER_FLAGS, "reset_groups")
 NUMBERS = ("price", "count", "by", "to")
 """Fields that may be JSON numbers too, which are read as they are typed, and never as a float."""
 
@@ -100,7 +101,10 @@ WRITES: dict[str, Write] = {
     ),
     "resume": Write(
         "Resume trading", ("reason",), False, ResumeView, "trading",
-        lambda trading, given: trading.plan_resume(given["reason"]),
+        lambda trading, given: trading.plan_resume(
+            given["reason"], reset_groups=_is_true(given, "reset_groups"), is_described=True
+        ),
+        optional=("reset_groups",),
     ),
     "lock": Write(
         "Block new positions in a market", ("ticker", "for"), False, LockRow, "trading",
@@ -130,7 +134,7 @@ WRITES: dict[str, Write] = {
     "place": Write(
         "Place a limit order", ("ticker", "side", "action", "count", "price"), False, OrderRow, "orders",
         lambda orders, given: _place(orders, **given),
-        optional=("tif", "client_order_id", *FLAGS, "expires_in", "stp", "group"),
+        optional=("tif", "client_order_id", *ORDER_FLAGS, "expires_in", "stp", "group"),
     ),
 }  # fmt: skip
 
@@ -187,10 +191,12 @@ def _check_names(action: str, write: Write, given: Collection[str]) -> None:
 def _place(orders: OrderService, *, expires_in: str | None = None, **given: Any) -> OrderPlan:
     if expires_in is not None:
         given["expires_in_s"] = from_text("expires_in", duration_from_user, expires_in)
-    for name in FLAGS:
-        if name in given:
-            given[name] = check_choice(name, given[name], CHOICES[name]) == "true"
+    given |= {name: _is_true(given, name) for name in ORDER_FLAGS if name in given}
     return orders.plan_place(**given)
+
+
+def _is_true(given: Mapping[str, str], name: str) -> bool:
+    return bool(check_choice(name, given.get(name, "false"), CHOICES[name]) == "true")
 
 
 def _close(orders: OrderService, ticker: str, count: str | None) -> CloseAllPlan:

@@ -50,6 +50,7 @@ from kalshi_cli.base.units import Price, Ts, cents, contracts
 from kalshi_cli.config.sources import load
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.store.records import RunGroup
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.tui import app as top_screen
 from kalshi_cli.tui import dialogs
@@ -799,8 +800,11 @@ def test_a_settled_market_is_not_locked_and_its_page_shows_a_long_refusal_in_ful
     on_screen(act)
 
 
-def test_the_kill_switch_wants_its_word(exchange: Served) -> None:
+def test_the_kill_switch_wants_its_word_and_a_resume_resets_the_groups_of_loops(exchange: Served) -> None:
     exchange.trade_a_little()
+    group_id = program("order", "group", "create", "--limit", "10", "--json").json["order_group_id"]
+    with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        store.save_order_group(RunGroup(group_id, 0))
 
     async def act(app: TopApp, pilot: Pilot[None]) -> None:
         await until(lambda: len(app._state.orders or ()) == 2, pilot)
@@ -816,6 +820,7 @@ def test_the_kill_switch_wants_its_word(exchange: Served) -> None:
         await pilot.press("r")
         await until(lambda: "HALTED: CANCEL_ALL kill switch. Why is it safe to trade again?" in shown(app), pilot)
         await pilot.press(*"all is well", "enter")
+        await until(lambda: "Reset 1 triggered order group" in shown(app), pilot)
         await agree(app, pilot)
         await until(lambda: "HALTED" not in shown(app), pilot)
         await pilot.press("r")
@@ -823,6 +828,7 @@ def test_the_kill_switch_wants_its_word(exchange: Served) -> None:
         assert app.screen is app.screen_stack[0]
 
     on_screen(act)
+    assert program("order", "group", "show", group_id, "--json").json["is_triggered"] is False
 
 
 def test_the_kill_switch_waits_for_no_question_and_says_what_is_done_while_the_exchange_is_silent(

@@ -60,6 +60,7 @@ def test_the_statuses_of_errors_are_in_the_description_and_on_the_page_of_the_ap
     words = {int(status): each.words for status, each in HTTP_STATUSES.items()}
     page = (ROOT / "docs" / "screens.md").read_text()
     assert all(f"| {status} | {meaning} |" in page for status, meaning in words.items())
+    del words[405]  # an operation has its method
     listed = {
         path: {
             int(status): reply["description"] for status, reply in operation["responses"].items() if status[0] in "45"

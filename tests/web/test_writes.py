@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from openapi_schema_validator import OAS31Validator
-from support.served import EMPTY, TWO_SIDED, Served, program
+from support.served import EMPTY, KEY_ID, TWO_SIDED, Served, program
 from support.web_page import Page
 
+from kalshi_cli.store.records import RunGroup
+from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.web.hints import for_program
 from kalshi_cli.web.openapi import openapi
 from kalshi_cli.web.writes import WRITES
 
@@ -22,6 +25,25 @@ def page(exchange: Served) -> Iterator[Page]:
     made = Page(exchange, "--allow-writes")
     yield made
     made.close()
+
+
+def test_a_resume_after_a_kill_warns_of_the_order_groups_and_resets_them_on_request(
+    page: Page, exchange: Served
+) -> None:
+    group_id = program("order", "group", "create", "--limit", "10", "--json").json["order_group_id"]
+    with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        store.save_order_group(RunGroup(group_id, 0))
+    assert page.do(do="kill").status_code == 200
+    resume = {"do": "resume", "reason": "checked"}
+    (warning,) = page.post("plans", resume).json()["warnings"]
+    assert "This leaves 1 triggered order group" in warning
+    assert for_program(warning).endswith('{"do": "resume", "reason": "TEXT", "reset_groups": true}')
+    assert page.post("plans", {**resume, "reset_groups": "perhaps"}).status_code == 400
+    plan = page.post("plans", {**resume, "reset_groups": True}).json()
+    assert plan["warnings"] == []
+    assert any("Reset 1 triggered order group" in fact for fact in plan["facts"])
+    assert page.do(**resume, reset_groups=True).json()["rows"][0]["state"] == "active"
+    assert program("order", "group", "show", group_id, "--json").json["is_triggered"] is False
 
 
 def described(name: str) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
+from kalshi_cli.base.errors import RefusedError, UsageError
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_view
-from kalshi_cli.cli.screen.output import info, prompt, warn
+from kalshi_cli.cli.screen.output import prompt, warn
 
 if TYPE_CHECKING:
-    from kalshi_cli.app.kalshi import Kalshi
     from kalshi_cli.views.row import OutputRow
 
 app = CommandGroup("Pause, resume and stop what trades on this account.")
@@ -75,26 +74,28 @@ def resume(
         state = kalshi.trading.halt_description()
         if not reason and sys.stdin.isatty():
             if kalshi.trading.halt().state == "active" and not flags_of(ctx).wants_data:
-                info("Trading was already active")
-                _offer_resets(kalshi, is_wanted=reset_groups)
-                return
-            warn(state)
-            reason = prompt("Why is it safe to trade?").strip()
-            if reason and prompt("Resume trading? [y/N]").lower() not in ("y", "yes"):
-                raise RefusedError(
-                    "Not resumed", hint="answer y, or run `kalshi resume --reason TEXT`", code="not_confirmed"
-                )
+                reason = "trading was already active"
+            else:
+                reason = _ask_reason(state)
         if not reason:
             raise UsageError(
                 f"A reason is required to resume. {state}", hint='kalshi resume --reason "..."', code="no_reason"
             )
         if not yes:
             _confirm(kalshi.trading.resume_doubts())
-        if not (yes or reset_groups or sys.stdin.isatty()):
-            _refuse_blocked(kalshi.trading.triggered_groups())
-        view = kalshi.trading.execute(kalshi.trading.plan_resume(reason))
-        _offer_resets(kalshi, is_wanted=reset_groups)
+        if not reset_groups and (groups := kalshi.trading.triggered_groups()):
+            reset_groups = _wants_resets(groups, is_left=yes)
+        view = kalshi.trading.execute(kalshi.trading.plan_resume(reason, reset_groups=reset_groups))
         _shown(ctx, view, view.since, "resume")
+
+
+def _ask_reason(state: str) -> str:
+    """Ask why it is safe to trade, and whether to resume."""
+    warn(state)
+    reason = prompt("Why is it safe to trade?").strip()
+    if reason and prompt("Resume trading? [y/N]").lower() not in ("y", "yes"):
+        raise RefusedError("Not resumed", hint="answer y, or run `kalshi resume --reason TEXT`", code="not_confirmed")
+    return reason
 
 
 def _confirm(doubts: Sequence[str]) -> None:
@@ -110,47 +111,26 @@ def _confirm(doubts: Sequence[str]) -> None:
     )
 
 
-def _refuse_blocked(groups: Sequence[str]) -> None:
-    """Raise RefusedError if a loop stayed blocked after the resume: the alert about that pauses trading again."""
-    from kalshi_cli.views.formats import short_ids
+def _wants_resets(groups: Sequence[str], *, is_left: bool) -> bool:
+    """Return whether to reset the triggered groups of loops: on a terminal, ask.
 
-    if groups:
-        raise RefusedError(
-            f"Not resumed: {pluralize(len(groups), 'order group')} still triggered ({', '.join(short_ids(groups))}). "
-            "A loop could place no order there, not even an exit",
-            hint="to resume and reset: `kalshi resume --reason TEXT --reset-groups`; to resume without, add --yes",
-            code="not_confirmed",
-        )
-
-
-def _offer_resets(kalshi: Kalshi, *, is_wanted: bool) -> None:
-    """Reset each triggered order group if that is wanted; on a terminal, ask. Otherwise name it with its command.
-
-    A group that no longer exists is forgotten. Of several errors the first is raised, after the other groups.
+    RefusedError without a terminal, unless `is_left`: the alert about a blocked loop pauses trading again.
     """
     from kalshi_cli.views.formats import short_ids
 
-    groups, failed = kalshi.trading.triggered_groups(), list[KalshiError]()
-    for group_id, name in zip(groups, short_ids(groups), strict=True):
-        command = "`kalshi resume --reason TEXT --reset-groups`"
-        text = f"Order group {name} is still triggered: the loop can place no order in it, not even an exit"
-        if not (is_wanted or sys.stdin.isatty()):
-            warn(f"{text}. To let it trade: {command}")
-        elif is_wanted or prompt(f"{text}. Reset it now? n leaves the loop blocked. [Y/n]", "y").lower() in (
-            "y",
-            "yes",
-        ):
-            try:
-                done = kalshi.order_groups.reset_of_loop(group_id)
-            except KalshiError as error:
-                failed.append(error)
-                warn(f"Not reset: order group {name}: {error.message}")
-            else:
-                info(f"{f'Order group {name}' if is_wanted else 'It'} {done}")
-        else:
-            warn(f"Not reset: the loop can neither trade nor exit. To let it trade: {command}")
-    if failed:
-        raise failed[0]
+    blocked = f"{pluralize(len(groups), 'order group')} still triggered ({', '.join(short_ids(groups))})"
+    if not sys.stdin.isatty() and not is_left:
+        raise RefusedError(
+            f"Not resumed: {blocked}. A loop could place no order there, not even an exit",
+            hint="to resume and reset: `kalshi resume --reason TEXT --reset-groups`; to resume without, add --yes",
+            code="not_confirmed",
+        )
+    if sys.stdin.isatty():
+        question = f"{blocked}: a loop can place no order there, not even an exit. Reset too? [Y/n]"
+        if prompt(question, "y").lower() in ("y", "yes"):
+            return True
+    warn(f"{blocked}: a loop can neither trade nor exit. Let it trade: `kalshi resume --reason TEXT --reset-groups`")
+    return False
 
 
 @app.command("stop")

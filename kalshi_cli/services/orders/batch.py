@@ -386,7 +386,7 @@ def batch_row(found: ReviewedLine | BatchLineResult) -> BatchRow:
     amounts = found.amounts
     return BatchRow.of(
         found,
-        order_id=order.order_id or None if order else None,
+        order_id=(order.order_id if order else error.order_id if error else "") or None,
         client_order_id=(order or found.ticket).client_order_id or None,
         filled=order.filled if order else None,
         remaining=order.remaining if order else None,

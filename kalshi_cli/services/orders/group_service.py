@@ -73,17 +73,6 @@ class OrderGroupService(PlanningService):
         """Plan to let a triggered group take orders again. Refused while trading is halted."""
         return self._change("reset", "reset", group_id, subaccount, lambda group: reset_group(self._resources, group))
 
-    def reset_of_loop(self, group_id: str) -> str:
-        """Reset a triggered group of a loop and return what was done; forget it if the exchange no longer has it."""
-        try:
-            self.execute(self.plan_reset(group_id))
-        except NotFoundError:
-            store = self._resources.remembered()
-            if store is not None:
-                store.forget_group(group_id)
-            return "no longer exists on the exchange and was forgotten"
-        return "was reset and accepts orders again"
-
     def plan_delete(self, group_id: str, *, subaccount: int | None = None) -> GroupPlan:
         """Plan to delete a group and to cancel all its orders."""
         return self._change("delete", "deleted", group_id, subaccount, self._resources.client.delete_order_group)

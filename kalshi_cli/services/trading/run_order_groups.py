@@ -6,7 +6,7 @@ triggered group is kept until the user resets it: a restart must not undo that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, NotFoundError, RefusedError, StateFileError
@@ -23,8 +23,11 @@ from kalshi_cli.services.trading.refusals import translate_halt
 from kalshi_cli.store.lock import no_kill
 from kalshi_cli.store.records import RunGroup
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.formats import short_ids
 
 GONE = 410
+
+RESET_GROUPS = "`kalshi resume --reason TEXT --reset-groups`"
 
 
 @dataclass(eq=False, repr=False)
@@ -116,10 +119,7 @@ class RunOrderGroups:
 
 def _until_reset(group_id: str, shard: int) -> str:
     name = group_id[:SHORT_ID_LENGTH]
-    return (
-        f"Order group {name} was triggered: no strategy can place orders on shard {shard} until"
-        " `kalshi resume --reason TEXT --reset-groups`"
-    )
+    return f"Order group {name} was triggered: no strategy can place orders on shard {shard} until {RESET_GROUPS}"
 
 
 def note_group(resources: Resources, group_id: str, *, is_triggered: bool) -> None:
@@ -139,6 +139,31 @@ def reset_group(resources: Resources, group: OrderGroup) -> None:
         try:
             translate_halt(resources.store, lambda: resources.client.reset_order_group(group))
         except RefusedError as error:
-            hint = "first resume; both in one step: `kalshi resume --reason TEXT --reset-groups`"
+            hint = f"first resume; both in one step: {RESET_GROUPS}"
             raise RefusedError(error.message, hint=hint, code=error.code) from error
     note_group(resources, group.group_id, is_triggered=False)
+
+
+def reset_groups_of_loops(resources: Resources, group_ids: Sequence[str]) -> None:
+    """Reset triggered groups; forget those that the exchange no longer has.
+
+    Of several errors the first is raised, after the other groups.
+    """
+    failed: KalshiError | None = None
+    for group_id, name in zip(group_ids, short_ids(group_ids), strict=True):
+        try:
+            reset_group(resources, resources.client.order_group(group_id))
+        except NotFoundError:
+            if (store := resources.remembered()) is not None:
+                store.forget_group(group_id)
+            resources.note(f"Order group {name} no longer exists on the exchange and was forgotten")
+        except KalshiError as error:
+            said, text = error.message, f"Trading is active, but order group {name} was not reset: {error.message}"
+            error.reword(lambda each, said=said, text=text: text if each == said else each)  # type: ignore[misc]
+            if failed is not None:  # the first one is raised, and says so itself
+                resources.tell(text)
+            failed = failed or error
+        else:
+            resources.note(f"Order group {name} was reset and accepts orders again")
+    if failed is not None:
+        raise failed

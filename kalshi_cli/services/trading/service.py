@@ -16,8 +16,9 @@ from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.halts import MarketLockService, TradingControl, describe, describe_cause, resume_hint
 from kalshi_cli.services.trading.reports.live_events import follow, top_rows
 from kalshi_cli.services.trading.reports.status import run_status, stalled_notes, status_view
+from kalshi_cli.services.trading.run_order_groups import RESET_GROUPS, reset_groups_of_loops
 from kalshi_cli.views.done import DoneView
-from kalshi_cli.views.formats import TradingStateCell, TruncatableText, format_time
+from kalshi_cli.views.formats import TradingStateCell, TruncatableText, format_time, short_ids
 from kalshi_cli.views.halts import HaltView, ResumeView, StopView
 from kalshi_cli.views.live import LiveEvent, TopRow
 from kalshi_cli.views.locks import LockRow
@@ -105,11 +106,32 @@ class TradingService(PlanningService):
         """Return why a resume may be unsafe now; asks the exchange where trading is halted."""
         return self._control.doubts()
 
-    def plan_resume(self, reason: str) -> ControlPlan[ResumeView]:
-        """Plan to end every halt and pause. A reason is required. ReadOnlyError where writes are switched off."""
+    def plan_resume(
+        self, reason: str, *, reset_groups: bool = False, is_described: bool = False
+    ) -> ControlPlan[ResumeView]:
+        """Plan to end every halt and pause. A reason is required. ReadOnlyError where writes are switched off.
+
+        `reset_groups` also resets the triggered order groups of loops; without it the plan warns of them. With
+        `is_described` it has the `resume_doubts` as warnings too.
+        """
         refuse_read_only(self._resources.config)
         text = _reason(reason)
-        return self._plan("resume", lambda: self._resume(text), text, describe(self._control.now()))
+        groups = self.triggered_groups()
+
+        def execute() -> ResumeView:
+            view = self._resume(text)
+            if reset_groups:
+                reset_groups_of_loops(self._resources, groups)
+            return view
+
+        facts, warnings = [describe(self._control.now())], [*self.resume_doubts()] if is_described else []
+        what = f"{pluralize(len(groups), 'triggered order group')} ({', '.join(short_ids(groups))})"
+        if groups and reset_groups:
+            facts.append(f"Reset {what}")
+        elif groups:
+            blocked = "a loop can place no order there, not even an exit"
+            warnings.append(f"This leaves {what}: {blocked}, until {RESET_GROUPS}")
+        return self._plan("resume", execute, text, *facts, warnings=tuple(warnings))
 
     def _resume(self, reason: str) -> ResumeView:
         is_daily_loss, paused = self._control.is_daily_loss(), self._control.pause_below()

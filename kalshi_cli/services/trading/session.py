@@ -26,6 +26,7 @@ from kalshi_cli.services.trading.reports.live_events import LoopEvents, loop_vie
 from kalshi_cli.services.trading.reports.run_reporter import CycleReport, EventLog
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary, StrategyResults, summarize
 from kalshi_cli.services.trading.reports.sent_orders import SentOrderList
+from kalshi_cli.services.trading.run_order_groups import RESET_GROUPS
 from kalshi_cli.services.trading.stop_signals import exit_code_of, truthful
 from kalshi_cli.services.trading.wind_down import (
     MAX_WHY_LENGTH,
@@ -49,8 +50,6 @@ MAX_DENIALS = 20
 
 ALL_FAILED = "strategy_failed"
 """The reason (`stopped_by`) of a run with a duration that ended because all its strategies were disabled."""
-
-RESET_GROUPS = "`kalshi resume --reason TEXT --reset-groups`"
 
 IN_EVERY_MARKET = ("GROUP_TRIGGERED", "REDUCING")
 """Codes of denials with one cause for all markets: they are shown for the first market only."""
@@ -372,6 +371,7 @@ def _state_text(state: TradingState, code: str, reason: str) -> str:
     if state is TradingState.ACTIVE:
         return "TRADING IS ACTIVE"
     if code == PAUSED:
-        return f"TRADING IS PAUSED: {reason or 'no reason given'}. No new orders until `kalshi resume --reason TEXT`"
+        until = RESET_GROUPS if "GROUP_TRIGGERED" in reason else "`kalshi resume --reason TEXT`"
+        return f"TRADING IS PAUSED: {reason or 'no reason given'}. No new orders until {until}"
     word = "REDUCE-ONLY" if state is TradingState.REDUCING else state.value.upper()
     return f"TRADING IS {word}: {code} {reason}".rstrip(": ")

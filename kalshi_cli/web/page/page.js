@@ -84,7 +84,7 @@ function bars(rows, words) {
 // What the page offers in place of a command of the terminal. Any other command is named as one.
 const PAGE_WORDS = [
   [/(see )?`?kalshi markets --search TEXT`?( finds it)?(, or `?kalshi markets --\w+ [^\s`]+`?( if that is an? \w+)?)?/, "search on the page Markets"],
-  [/(run )?`kalshi resume --reason TEXT`/, "press Resume"],
+  [/(run )?`kalshi resume --reason TEXT( --reset-groups)?`/, "press Resume"],
   [/`kalshi (cancel-all --ticker \S+ --no-halt|(order )?cancel [^`]+)`/, "Cancel on the page Orders"],
   [/(run )?(`kalshi order list`|GET \/api\/v1\/orders\S*)/, "the page Orders"],
   [/(run )?(`kalshi positions`|GET \/api\/v1\/positions)/, "the page Positions"],
@@ -563,7 +563,7 @@ function take(news) {
 
 async function begin() {
   $("pause").onclick = () => act("Pause trading?", { do: "pause", reason: "from the page" });
-  $("resume").onclick = () => act("Resume trading?", { do: "resume", reason: "" }, "Why is it safe again?");
+  $("resume").onclick = () => act("Resume trading?", { do: "resume", reason: "", reset_groups: true }, "Why is it safe again?");
   $("kill").onclick = () => act("Halt trading and cancel EVERY order?", { do: "kill" });
   $("logout").onclick = async () => { await call("logout", {}); location.reload(); };
   addEventListener("hashchange", () => { open(); scrollTo(0, 0); $("main").focus({ preventScroll: true }); });

@@ -409,5 +409,5 @@ def test_resume_says_what_still_holds_up_trading(exchange: Served) -> None:
     with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         store.save_order_group(RunGroup("tripped", 0, is_triggered=True))
     said = " ".join(program("resume", "--reason", "test", "--yes").err.split())
-    assert "Order group tripped is still triggered" in said
+    assert "1 order group still triggered (tripped)" in said
     assert "`kalshi resume --reason TEXT --reset-groups`" in said

@@ -323,7 +323,7 @@ def test_the_same_file_with_ids_is_safe_to_send_again(exchange: Served, monkeypa
     assert [(row["status"], row["code"]) for row in again.json] == [
         ("denied", "DUPLICATE_ID"), ("denied", "ORDER_SIZE"), ("resting", None),
     ]  # fmt: skip
-    assert again.code == 3
+    assert (again.code, again.json[0]["order_id"]) == (3, ended.json[0]["order_id"])
     assert again.error["code"] == "ORDER_SIZE", "an id that was used before hides no other refusal"
     assert len(exchange.resting()) == 2
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))

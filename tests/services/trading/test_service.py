@@ -16,7 +16,7 @@ from kalshi_cli.base.errors import NotFoundError, RefusedError, UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import FillBooked
 from kalshi_cli.services.trading.service import PAUSE_FACT, TradingService
-from kalshi_cli.store.records import Heartbeat
+from kalshi_cli.store.records import Heartbeat, RunGroup
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.halts import HaltView, ResumeView
 
@@ -52,6 +52,27 @@ def test_a_pause_and_a_halt_hold_until_a_resume_with_a_reason(trading: TradingSe
     trading.execute(trading.plan_pause("lunch"))
     back = trading.execute(trading.plan_resume("after lunch"))
     assert (back.was, back.was_paused, back.was_reason) == ("paused", True, "lunch")
+
+
+def test_a_resume_warns_of_triggered_order_groups_or_resets_them(exchange: Served, trading: TradingService) -> None:
+    group_id = program("order", "group", "create", "--limit", "10", "--json").json["order_group_id"]
+    with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+        store.save_order_group(RunGroup(group_id, 0))
+        store.save_order_group(RunGroup("gone-from-the-exchange", 1, is_triggered=True))
+    assert program("cancel-all").code == 0
+    leaves = trading.plan_resume("checked")
+    (warning,) = leaves.warnings
+    assert "This leaves 2 triggered order groups" in warning
+    assert "`kalshi resume --reason TEXT --reset-groups`" in warning
+    resets = trading.plan_resume("checked", reset_groups=True)
+    assert resets.warnings == ()
+    assert "Reset 2 triggered order groups" in " ".join(resets.facts)
+    assert group_id[:8] in " ".join(resets.facts)
+    trading.execute(leaves)
+    assert len(trading.triggered_groups()) == 2
+    trading.execute(resets)
+    assert trading.triggered_groups() == []
+    assert program("order", "group", "show", group_id, "--json").json["is_triggered"] is False
 
 
 @pytest.mark.usefixtures("exchange")
