@@ -18,7 +18,7 @@ from kalshi_cli.views.backtests import (
 )
 from kalshi_cli.views.formats import Ratio, SignedMoney, TradingStateCell, TruncatableText
 from kalshi_cli.views.positions import PnlRow
-from kalshi_cli.views.row import OutputRow, names
+from kalshi_cli.views.row import Outcome, OutputRow, names
 
 
 class StrategyPartRow(OutputRow, frozen=True, kw_only=True):
@@ -73,6 +73,15 @@ class RunFillRow(OutputRow, frozen=True, kw_only=True):
     count: Qty
 
 
+class StartingPositionRow(OutputRow, frozen=True, kw_only=True):
+    """A position that was open when a run began; the price is that of its side, each subaccount has a row."""
+
+    ticker: str
+    side: Outcome
+    count: Qty
+    average_price: Price
+
+
 class TradeSummary(OutputRow, frozen=True, kw_only=True):
     """A run of `trade` in numbers; `denied` counts refusals by code, `day_net` is the net of the trading day.
 
@@ -80,11 +89,12 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     Amounts are those of this run: `unrealized` is the change since its start, also of positions that it took over.
     `net` is realized plus unrealized minus fees, and the `strategies` add up to it.
     `failed_strategies` were disabled because they raised an error or hung, each with the reason. `markets` counts those
-    of the run, `starting_balance` is the cash at its start. `latency` is the measured median from sending an order to
-    its response, None without one; on paper it is the simulated one. `slow_hooks` counts the hook calls of 50 ms or
-    more, if there were at least three. `sent` lists the first 1,000 requests that were sent, `run_fills` as many fills.
-    `settings` has the version of kalshi, the interval between cycles, the checksums of strategy files, the budget and
-    sizing of the strategies, and the risk limits and other settings of orders that differ from the default.
+    of the run, `starting_balance` is the cash and `starting_positions` are the open positions at its start. `latency`
+    is the measured median from sending an order to its response, None without one; on paper it is the simulated one.
+    `slow_hooks` counts the hook calls of 50 ms or more, if there were at least three. `sent` lists the first 1,000
+    requests that were sent, `run_fills` as many fills. `settings` has the version of kalshi, the interval between
+    cycles, the checksums of strategy files, the budget and sizing of the strategies, and the risk limits and other
+    settings of orders that differ from the default.
     """
 
     strategy: str
@@ -99,6 +109,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
     ended: Ts | None = None
     markets: int = 0
     starting_balance: Money | None = None
+    starting_positions: tuple[StartingPositionRow, ...] = ()
     uptime_s: float
     cycles: int
     intents: int

@@ -30,6 +30,7 @@ from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import ACCOUNT_READ
 from kalshi_cli.strategies.base import StrategyParams
+from kalshi_cli.views.runs import StartingPositionRow
 
 
 def test_a_duration_ends_the_run(sim: Simulation) -> None:
@@ -147,6 +148,9 @@ def test_profit_from_before_the_run_is_not_this_runs(sim: Simulation) -> None:
     run.engine.step(sim.client.orderbook(TICKER))
     summary = run.over(iter(()))
     assert (summary.realized, summary.fees, summary.fills) == (0, 0, 0)
+    assert summary.starting_positions == (
+        StartingPositionRow(ticker=TICKER, side="yes", count=contracts(10), average_price=cents(44)),
+    )
 
 
 def test_every_cycle_leaves_a_heartbeat(sim: Simulation) -> None:

@@ -231,14 +231,16 @@ def _positions_before(path: Path, report: dict[str, Any]) -> Iterator[str]:
     """Yield that the net of a run includes positions from before it, which its backtest does not have."""
     if "stopped_by" not in report:
         return
-    backtest = "a backtest begins without positions"
+    backtest, began = "a backtest begins without positions", report.get("starting_positions")
+    if began:
+        yield f"{path}: the run began with {pluralize(len(began), 'open position')}; {backtest}"
     for row in report.get("strategies", ()):
         if row["strategy"] == _NO_STRATEGY and parse_money(row["net"]):
             gain = _worded(SignedMoney, row["net"])
             yield f"{path}: {gain} of the net is of positions and trades outside its strategies; {backtest}"
             return
     held, fills = report.get("open_positions", 0), report.get("fills", 0)
-    if held > fills:
+    if began is None and held > fills:  # a summary of an earlier version does not say it
         yield f"{path}: the run began with positions: {held} are open after {pluralize(fills, 'fill')}; {backtest}"
 
 
@@ -421,6 +423,7 @@ class _SavedSummary(msgspec.Struct):
     denied_by_strategy: list[_SavedRefusals] = []
     failed_strategies: list[str] = []
     strategies: list[_SavedStrategy] = []
+    starting_positions: list[dict[str, str]] | None = None
     open_positions: int = 0
     fills: int = 0
 

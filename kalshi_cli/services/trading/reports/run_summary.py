@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -19,7 +19,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.risk.budget import at_risk
 from kalshi_cli.services.trading.stop_signals import exit_code
 from kalshi_cli.views.formats import Ratio, SignedMoney
-from kalshi_cli.views.runs import StrategyPartRow, StrategyRefusalsRow, TradeSummary
+from kalshi_cli.views.runs import StartingPositionRow, StrategyPartRow, StrategyRefusalsRow, TradeSummary
 
 MAX_FAILURE_LENGTH = 200
 """The most characters of the reason why a strategy was disabled that a summary shows."""
@@ -139,6 +139,7 @@ def summarize(
         ended=ended,
         markets=len(engine.state.markets),
         starting_balance=starting_balance,
+        starting_positions=score.starting_positions,
         uptime_s=round(uptime_s, 1),
         cycles=cycles,
         slow_hooks=engine.hooks.slow_calls,
@@ -194,6 +195,7 @@ class StrategyResults:
 
     def __init__(self, engine: TradingEngine) -> None:
         self._engine = engine
+        self.starting_positions = tuple(_starting_rows(engine.state.ledger))
         self._start = self._now(engine.state.ledger)
         self._start_of = {name: self._now(self._own(name)) for name in engine.strategies}
         self._unpriced = {
@@ -262,6 +264,13 @@ class StrategyResults:
             fees=gained.fees,
             net=SignedMoney(gained.net),
         )
+
+
+def _starting_rows(ledger: Ledger) -> Iterator[StartingPositionRow]:
+    """Yield a row for each open position, by market."""
+    for held in sorted(ledger.positions.values(), key=lambda each: (each.ticker, each.subaccount)):
+        if held.qty:
+            yield StartingPositionRow.of(held, side="yes" if held.qty > 0 else "no", count=Qty(abs(held.qty)))
 
 
 def _combined(one: ProfitAndLoss, other: ProfitAndLoss, sign: int) -> ProfitAndLoss:

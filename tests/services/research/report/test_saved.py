@@ -215,6 +215,11 @@ def test_slow_hooks_of_a_run_are_told(view: BacktestView, tmp_path: Path) -> Non
             "the run began with positions: 2 are open after 1 fill; a backtest begins without positions",
         ),
         ({"open_positions": 1, "fills": 1, "strategies": [{"strategy": "(none)", "net": "0.000000"}]}, ""),
+        (
+            {"open_positions": 0, "fills": 4, "starting_positions": [{"ticker": "A"}, {"ticker": "B"}]},
+            "the run began with 2 open positions; a backtest begins without positions",
+        ),
+        ({"open_positions": 2, "fills": 1, "starting_positions": []}, ""),
     ],
 )
 def test_a_run_that_began_with_positions_is_told(
