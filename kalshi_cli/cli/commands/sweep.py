@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -90,7 +89,7 @@ def show_sweep(
     show_list(ctx, VariantRow, rows)
     warn(*doubts)
     info(made_with_text(rows[0].fixed, settings))
-    info(*_notes(found, tried, tied, has_both_bounds=has_both_bounds))
+    info(*_notes(found, [row.params for row in rows], tried, tied, has_both_bounds=has_both_bounds))
     if failed:
         raise _failure(failed)
     if not is_complete:
@@ -139,17 +138,22 @@ def _doubts(found: Sequence[VariantResult]) -> list[str]:
     return doubts
 
 
-def _notes(found: Sequence[VariantResult], tried: int, tied: int, *, has_both_bounds: bool) -> list[str]:
+def _notes(
+    found: Sequence[VariantResult], params: Sequence[str], tried: int, tied: int, *, has_both_bounds: bool
+) -> list[str]:
     """Return what limits a comparison: refusals, missing data, the number of variants, and ties of the best."""
     from kalshi_cli.services.research.backtest import NO_BOUNDS
     from kalshi_cli.services.research.search.optimize import show_params, tied_text
-    from kalshi_cli.services.research.sweep import refusal_notes
+    from kalshi_cli.services.research.sweep import refusal_notes, unknown_notes
 
-    no_bounds = [NO_BOUNDS] if has_both_bounds and not any(variant.has_trades for variant in found) else []
+    no_bounds = (
+        [f"Unknown: {NO_BOUNDS}"] if has_both_bounds and not any(variant.has_trades for variant in found) else []
+    )
     return [
         *[f"{show_params(variant.params)}: {variant.refused}" for variant in found if variant.refused][:1],
         *refusal_notes(found),
-        *dict.fromkeys(f"Unknown: {text}" for text in chain(no_bounds, *(variant.notices for variant in found))),
+        *no_bounds,
+        *unknown_notes(found, params),
         f"{pluralize(tried, 'variant')} tried; score = net less half of the maximum drawdown, median over the "
         "recordings, each a run of its own from the starting cash; one variant with `--jobs 1` has the same numbers",
         *([tied_text(tied, tried)] if tied > 1 else []),

@@ -27,6 +27,8 @@ from kalshi_cli.services.research.tape_runs import (
 )
 from kalshi_cli.strategies import registry
 
+MAX_NAMES = 3
+"""The most variants that a note names."""
 MANY_RUNS = 50
 """From so many runs on, a line says how to keep them."""
 
@@ -128,3 +130,24 @@ def refusal_notes(found: Iterable[VariantResult]) -> list[str]:
             if code not in most or variant.denied[code] > most[code].denied[code]:
                 most[code] = variant
     return [f"{show_params(variant.params)}: {variant.refusals[code]}" for code, variant in most.items()]
+
+
+def unknown_notes(found: Sequence[VariantResult], params: Sequence[str]) -> list[str]:
+    """Return what the data does not say, each line once; one that not all variants have names those by their `params`.
+
+    With both bounds, the name has the bound as well.
+    """
+    has_bounds = len({variant.fill_model for variant in found}) > 1
+    names: dict[str, list[str]] = {}
+    for variant, shown in zip(found, params, strict=True):
+        for text in variant.notices:
+            names.setdefault(text, []).append(f"{shown} ({variant.fill_model})" if has_bounds else shown)
+    return [
+        f"Unknown: {text}" if len(of) == len(found) else f"Unknown for {_shortened(of)}: {text}"
+        for text, of in names.items()
+    ]
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -16,7 +16,7 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.search.space import sweep_variants
 from kalshi_cli.services.research.search.windows import FEW_FILLS
-from kalshi_cli.services.research.sweep import compare_variants, jobs_note, refusal_notes
+from kalshi_cli.services.research.sweep import compare_variants, jobs_note, refusal_notes, unknown_notes
 from kalshi_cli.services.research.tape_runs import run_tape
 
 
@@ -102,6 +102,26 @@ def test_refusals_are_named_once_for_each_code_by_the_variant_with_the_most(tmp_
     assert f"size={most}" in note
     assert f": Refused {denied[most]} by EXPOSURE (risk.max_exposure); first " in note
     assert refusal_notes(replace(variant, refused="Warning: nothing was traded") for variant in found) == []
+
+
+def test_what_the_data_does_not_say_names_the_values_and_bounds_that_it_is_of(tmp_path: Path) -> None:
+    request = BacktestRequest(strategies=("threshold",), files=swinging_tapes(tmp_path)[:1])
+    (variant,) = compare_variants(SETUP, request, [{}], 1)
+    of_all, of_some = "result of 1 of 1 market", "price to close 3 contracts"
+    found = [
+        replace(variant, fill_model=model, notices=notices)
+        for model, notices in (
+            ("pessimistic", (of_all, of_some)),
+            ("optimistic", (of_all,)),
+            ("pessimistic", (of_all,)),
+        )
+    ]
+    values = ["half=2c", "half=2c", "half=4c"]
+    assert unknown_notes(found, values) == [f"Unknown: {of_all}", f"Unknown for half=2c (pessimistic): {of_some}"]
+    one_bound = [replace(each, fill_model="optimistic") for each in found]
+    assert unknown_notes(one_bound, values)[1] == f"Unknown for half=2c: {of_some}"
+    many = [*[one_bound[0]] * 5, one_bound[1]]
+    assert unknown_notes(many, list("abcdef"))[1] == f"Unknown for a, b, c and 2 more: {of_some}"
 
 
 def test_a_bad_value_is_refused_before_anything_runs(tmp_path: Path) -> None:
