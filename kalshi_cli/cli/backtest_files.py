@@ -172,6 +172,7 @@ def show_report(
 
     A screen shows neither each trade nor the curve: JSON and files do.
     """
+    from kalshi_cli.services.research.report.report_folder import earlier_report
     from kalshi_cli.services.research.report.saved import write_folder, write_page
 
     form, on_screen = flags_of(ctx).form or default_format(), is_for_screen(ctx)
@@ -179,11 +180,15 @@ def show_report(
     show_view(ctx, shown, title=title)
     info(*below)
     if page is not None:
+        earlier = " in place of an earlier file" if page.exists() else ""
         write_page(view, page, notes)
-        info(f"Wrote {page}")
+        info(f"Wrote {page}{earlier}")
     if folder is not None:
+        earlier = earlier_report(folder)
         write_folder(view, folder)
         info(f"Wrote trades, settlements, equity and by_market (Parquet) and report.json to {folder}")
+        if earlier:
+            info(f"They replace {earlier}; another name in --out keeps both")
     if on_screen and view.trades and page is None and folder is None:
         info(f"{pluralize(len(view.trades), 'fill')} in detail: --html FILE, --out DIR or --json")
 

@@ -42,6 +42,11 @@ def test_one_run_writes_a_page_a_folder_and_json_that_agree() -> None:
     assert report["curve"][-1]["net"] == report["net"]
     assert Path("report.html").read_text().count("<svg") >= 4
     assert report["unknown"][0] in ended.err
+    assert "replace" not in ended.err
+    again = program(*FADE, "--html", "report.html", "--out", "run", "--json", "--fills", "both")
+    assert (again.code, again.json) == (0, report), "a script may repeat it"
+    assert "Wrote report.html in place of an earlier file" in again.err
+    assert f"They replace the report of {report['strategy']} of " in again.err
 
 
 @pytest.mark.usefixtures("exchange")

@@ -11,7 +11,7 @@ import msgspec
 from kalshi_cli.base.errors import KalshiError, NotFoundError, UsageError
 from kalshi_cli.base.files import read_regular
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Ts, format_ts, show_money
 from kalshi_cli.services.research.report.charts import thinned
 from kalshi_cli.services.research.report.saved import REPORT_FILE
 from kalshi_cli.views.backtests import ReportFolderView, SavedReportRow
@@ -74,6 +74,19 @@ def list_reports(folder: Path) -> ReportFolderView:
         left -= size
         rows.append(_row(name, modified, size, file, is_read=size <= MAX_BYTES and left >= 0))
     return ReportFolderView(folder=TruncatableText(str(folder)), reports=tuple(rows))
+
+
+def earlier_report(folder: Path) -> str:
+    """Return in words which report a folder of `--out` has; "" without one."""
+    file = folder / REPORT_FILE
+    if not file.is_file():
+        return ""
+    status = file.stat()
+    written = Ts(int(status.st_mtime) * 1000)
+    row = _row(folder.name, written, status.st_size, file, is_read=status.st_size <= MAX_BYTES)
+    if row.problem or row.net is None:
+        return f"the {REPORT_FILE} of {format_ts(written)}"
+    return f"the report of {row.strategy} of {format_ts(written)}, with net {show_money(row.net, signed=True)}"
 
 
 def _row(name: str, modified: Ts, size: int, file: Path, *, is_read: bool) -> SavedReportRow:

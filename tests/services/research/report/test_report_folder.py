@@ -11,9 +11,10 @@ import pytest
 from support.backtests import losing
 
 from kalshi_cli.base.errors import KalshiError, NotFoundError
+from kalshi_cli.base.units import show_money
 from kalshi_cli.services.research.backtest import backtest_view
 from kalshi_cli.services.research.report import report_folder
-from kalshi_cli.services.research.report.report_folder import CURVE_COLUMNS, list_reports, read_report
+from kalshi_cli.services.research.report.report_folder import CURVE_COLUMNS, earlier_report, list_reports, read_report
 from kalshi_cli.views.formats import to_machine
 from kalshi_cli.views.runs import BacktestView
 
@@ -48,6 +49,18 @@ def test_a_folder_that_does_not_exist_has_no_reports(tmp_path: Path) -> None:
     assert list_reports(tmp_path / "none").reports == ()
     with pytest.raises(KalshiError, match="Cannot read"):
         list_reports(Path(__file__))
+
+
+def test_the_report_that_a_new_one_replaces_is_named(view: BacktestView, tmp_path: Path) -> None:
+    assert earlier_report(tmp_path / "monday") == ""
+    file = save(view, tmp_path / "monday" / "report.json")
+    os.utime(file, (1_000, 1_000))
+    net = show_money(view.net, signed=True)
+    expected = f"the report of {view.strategy} of 1970-01-01T00:16:40Z, with net {net}"
+    assert earlier_report(tmp_path / "monday") == expected
+    file.write_text("{")
+    os.utime(file, (1_000, 1_000))
+    assert earlier_report(tmp_path / "monday") == "the report.json of 1970-01-01T00:16:40Z"
 
 
 def test_a_report_is_shown_with_its_first_trades_and_a_thin_curve(
