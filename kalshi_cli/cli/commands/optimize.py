@@ -117,7 +117,7 @@ def optimize(
     no result. A worker never has KALSHI_ variables. A scheduler on another machine must be tls://.
 
     \b
-    kalshi optimize threshold tapes/*.jsonl.gz --param buy_below=20c..40c --param sell_above=60c..80c --trials 50
+    kalshi optimize threshold tapes/*.jsonl.gz --param buy_below=20c..40c/2c --param sell_above=60c..80c --trials 50
     kalshi optimize threshold --series KXBTC15M --since 2026-05-13 --until 2026-05-15 --param buy_below=20c..40c
     kalshi optimize ./fade.py tapes/*.jsonl.gz --param limit=10c,20c,30c --sampler grid --windows 2 --fills pessimistic
     """

@@ -147,20 +147,26 @@ def _read_range(kind: type[Strategy], name: str, value: str) -> ParameterRange |
 
 def _numbers(name: str, type_name: str, value: str) -> ParameterRange:
     of = _TYPES[type_name]
-    ends, _, step_text = value.partition("/")
+    ends, _, step_text = (part.strip() for part in value.partition("/"))
+    if type_name == "price" and step_text.isdecimal() and int(step_text):
+        raise _bad(name, f"step {step_text} has no unit", f"--param {name}={ends}/{step_text}c")
     try:
         low, high = (of.read(part.strip()) for part in ends.split(".."))
     except ValueError as error:
         raise _bad(name, f"{value}: {error}", f"--param {name}=LOW..HIGH/STEP") from None
     try:
-        step = of.read(step_text.strip()) if step_text else None
+        step = of.read(step_text) if step_text else None
     except ValueError as error:
-        raise _bad(name, f"step {step_text.strip()}: {error}", f"--param {name}={ends}/{_step_of(type_name)}") from None
+        raise _bad(name, f"step {step_text}: {error}", f"--param {name}={ends}/{_step_of(type_name)}") from None
     if step is None:
         low = min(-(-low // of.coarse) * of.coarse, high) if of.coarse and high - low >= of.coarse else low
         step = of.coarse if of.coarse and low % of.coarse == 0 else of.fine
     if not low < high or step < 0 or (step_text and not step):
         raise _bad(name, f"{value} is not a range", f"--param {name}=LOW..HIGH/STEP")
+    if step_text and step > high - low:
+        raise _bad(
+            name, f"step {step_text} is larger than the range {ends}", f"--param {name}={ends}/{_step_of(type_name)}"
+        )
     if step:
         high = low + int((high - low) / step + 1e-9) * step
     return ParameterRange(name=name, type=type_name, low=low, high=high, step=step)

@@ -80,7 +80,9 @@ def test_single_values_are_fixed_and_every_value_of_a_range_is_valid() -> None:
         (["buy_below=3c..2c"], "not a range"),
         (["buy_below=1c..2c/0c"], "not a range"),
         (["buy_below=0c..2c"], "0c is outside 0.01c to 99.99c"),
-        (["buy_below=2c..8c/2"], "^--param buy_below: step 2: prices are in dollars; did you mean 0.02"),
+        (["buy_below=2c..8c/2"], "^--param buy_below: step 2 has no unit"),
+        (["buy_below=2c..8c/0.5"], "^--param buy_below: step 0.5 is larger than the range 2c..8c"),
+        (["buy_below=2c..8c/two"], "^--param buy_below: step two: invalid price"),
         (["size=1..2/0"], "size"),
         (["buy_below=1c..x"], "buy_below"),
         (["buy_below=1c..2c..3c"], "buy_below"),
@@ -92,6 +94,17 @@ def test_single_values_are_fixed_and_every_value_of_a_range_is_valid() -> None:
 def test_a_bad_range_is_one_clear_error(given: list[str], problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         read_space(Threshold, given)
+
+
+@pytest.mark.parametrize("given", ["2c..8c/2", "2c..8c / 2", "0.02..0.08/2"])
+def test_a_step_without_a_unit_is_refused_with_the_right_form(given: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        read_space(Threshold, [f"buy_below={given}"])
+    assert refused.value.hint == f"for example --param buy_below={given.partition('/')[0].strip()}/2c"
+    (found,), _ = read_space(Threshold, [refused.value.hint.removeprefix("for example --param ")])
+    assert found.values() == ["2c", "4c", "6c", "8c"]
+    (narrow,), _ = read_space(Threshold, ["buy_below=2c..2.5c"])
+    assert narrow.values() == ["2c"], "without a step, nothing is refused"
 
 
 def test_a_grid_needs_steps_and_has_a_limit() -> None:
