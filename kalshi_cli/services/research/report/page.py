@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.units import Money, Ts, pluralize, show_money
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.services.research.backtest import phase_notes
@@ -95,7 +96,7 @@ def report_page(view: BacktestView, notes: Sequence[str] = ()) -> str:
         f"<title>{title}</title><style>{STYLE}</style></head><body>\n"
         f'<h1>{title}</h1><p class="dim">{text(_period(view.started, view.ended))}</p>\n'
         f'<p class="dim">{text(" ".join(f"{name}={value}" for name, value in view.params.items()))}</p>\n'
-        f'<p class="dim">{text(_made_with(view))}</p>\n<p>{text(_requests(view))}</p>\n'
+        f'<p class="dim">{text(show_times(_made_with(view)))}</p>\n<p>{text(_requests(view))}</p>\n'
         f"{_list('Not known from the data', view.unknown)}{_list('Warnings and notes', notes)}"
         f"{_tiles(view)}{''.join(sections)}</body></html>\n"
     )
@@ -141,7 +142,7 @@ def _requests(view: BacktestView) -> str:
 
 
 def _list(title: str, lines: Sequence[str]) -> str:
-    items = "".join(f"<li>{text(line)}</li>" for line in lines)
+    items = "".join(f"<li>{text(show_times(line))}</li>" for line in lines)
     return f'<div class="note"><strong>{title}</strong><ul>{items}</ul></div>\n' if lines else ""
 
 

@@ -76,6 +76,22 @@ def test_the_top_of_the_page_has_requests_refusals_warnings_and_what_made_it(vie
     assert "Warnings and notes" not in report_page(view)
 
 
+def test_times_in_sentences_are_written_like_those_of_the_tables(view: BacktestView) -> None:
+    noted = msgspec.structs.replace(
+        view,
+        unknown=("the rest of a recording: TRUNCATED after 2026-11-26T01:45:41.105Z",),
+        settings={"since": "2026-11-26T01:30:00Z", "until": "2026-11-26T01:50:00Z"},
+    )
+    shown = report_page(noted, ["Refused 3 by COOLDOWN; first 2026-11-26T01:45:15.250Z KXA"])
+    for expected in (
+        "TRUNCATED after 2026-11-26 01:45:41 UTC",
+        "first 2026-11-26 01:45:15 UTC KXA",
+        "since 2026-11-26 01:30:00 UTC, until 2026-11-26 01:50:00 UTC",
+    ):
+        assert expected in shown
+    assert "2026-11-26T" not in shown
+
+
 def test_the_page_has_every_part_and_loads_nothing(view: BacktestView) -> None:
     text = report_page(view)
     page = Page(text)
