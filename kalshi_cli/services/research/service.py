@@ -213,6 +213,7 @@ class ResearchService(LakeService):
         lake: str | Path | bool = True,
         *,
         markets: Iterable[str] = (),
+        series: str | Iterable[str] = (),
         sessions: Iterable[str] = (),
         since: datetime | str | None = None,
         until: datetime | str | None = None,
@@ -221,22 +222,27 @@ class ResearchService(LakeService):
 
         Its columns: ts (microseconds), market, side, price, delta (contracts), seq, and kind: `change`; `reset`, the
         first level of a snapshot, before which the order book is empty; `level`, another one; `lost`, after which the
-        order book is not usable until a reset, with neither side, price nor delta. `markets` are tickers, `sessions`
-        recordings; all, if there are none. Warn of each of these markets that has no changes.
-        UsageError without the lake, a time without zone, or polars.
+        order book is not usable until a reset, with neither side, price nor delta. `markets` are tickers, `series`
+        all markets of these series, `sessions` recordings; all, if there are none. Warn of each of these markets and
+        series that has no changes.
+        UsageError without the lake or polars, for a time without zone, and for both markets and series.
         """
         polars = _polars()
         from kalshi_cli.lake.arrays import FIRST, LOST, SNAPSHOT, arrays
+        from kalshi_cli.lake.layout import series_of
         from kalshi_cli.lake.reader import Selection
 
         tickers, recordings = (
             names_of(markets, "markets", "markets=['TICKER']"),
             names_of(sessions, "sessions", "a list"),
         )
-        chosen = Selection((), tickers, ts_of(since), ts_of(until), recordings)
+        chosen = Selection(_upper(series, "series"), tickers, ts_of(since), ts_of(until), recordings)
+        if tickers and chosen.series:
+            raise UsageError("markets and series cannot be combined", hint="name the markets, or only their series")
         found = arrays(self.lake(self._lake_folder(lake)), chosen)
-        for market in (name for name in chosen.markets if name not in found.markets):
-            self._resources.tell(f"Warning: the lake has no order book changes of {market} in these recordings")
+        having_changes = {*found.markets, *map(series_of, found.markets)}
+        for name in (name for name in (*chosen.series, *chosen.markets) if name not in having_changes):
+            self._resources.tell(f"Warning: the lake has no order book changes of {name} in these recordings")
         kinds = {0: "change", SNAPSHOT: "level", SNAPSHOT | FIRST: "reset", LOST: "lost"}
 
         def named(names: Iterable[str | None], numbers: Any) -> Any:

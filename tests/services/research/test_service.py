@@ -119,10 +119,16 @@ def test_a_market_or_series_without_rows_in_the_lake_is_told(tmp_path: Path) -> 
         assert research.book_changes(lake, markets=[TICKER]).height
         assert research.data_export("book_snapshots", tmp_path / "a.csv", folder=lake).rows
         assert told == []
-        assert research.book_changes(lake, markets=[TICKER, "KXNONE-1"]).height
+        whole = research.book_changes(lake, markets=[TICKER, "KXNONE-1"])
+        series = TICKER.partition("-")[0]
+        assert whole.height == research.book_changes(lake, series=series.lower()).height > 0
+        assert research.book_changes(lake, series=[series, "KXNONE"]).equals(whole)
+        with pytest.raises(errors.UsageError, match="markets and series cannot be combined"):
+            research.book_changes(lake, markets=[TICKER], series=series)
         assert research.data_export("trades", tmp_path / "b.csv", series="KXNONE", folder=lake).rows == 0
     assert told == [
         "Warning: the lake has no order book changes of KXNONE-1 in these recordings",
+        "Warning: the lake has no order book changes of KXNONE in these recordings",
         "Warning: the lake has no rows of trades of KXNONE in this period; `kalshi data list` shows what it has",
     ]
 
