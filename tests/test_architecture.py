@@ -504,6 +504,29 @@ def named_twice(modules: list[Module]) -> list[str]:
 
 # -- the tests ----------------------------------------------------------------------------------------------------
 
+DECODERS = ("Decoder", "decode", "convert")
+WITHOUT_STRUCTS = {
+    "Any", "Decimal", "None", "Raw", "bool", "bytes", "datetime", "dict", "float", "int", "list", "msgspec", "set",
+    "str", "tuple",
+}  # fmt: skip
+
+
+def decoded_types(module: Module) -> Iterator[str]:
+    """A type with structs is prepared before it is decoded: see base/struct_types.py."""
+    if not module.path.startswith("kalshi_cli/") or module.path == "kalshi_cli/base/struct_types.py":
+        return
+    for call in module.nodes(ast.Call):
+        name = ast.unparse(call.func)  # type: ignore[attr-defined]
+        if not name.startswith("msgspec.") or name.rpartition(".")[2] not in DECODERS:
+            continue
+        kinds = [each.value for each in call.keywords if each.arg == "type"]  # type: ignore[attr-defined]
+        kinds += call.args[0 if name.endswith("Decoder") else 1 :]  # type: ignore[attr-defined]
+        for kind in kinds:
+            text = ast.unparse(kind)
+            if not text.startswith("prepared(") and not set(re.findall(r"\w+", text)) <= WITHOUT_STRUCTS:
+                yield f"decodes {text} without prepared(...)"
+
+
 RULES: dict[str, Rule] = {
     "layers": layers,
     "rooms": rooms,
@@ -517,6 +540,7 @@ RULES: dict[str, Rule] = {
     "streams": streams,
     "broad except": broad_except,
     "no floats": no_floats,
+    "decoded types": decoded_types,
     "size": size,
     "names": names,
     "unfinished": unfinished,
@@ -595,6 +619,9 @@ CAUGHT = [
     ("clients", CLI, "found = kalshi.resources.client.markets()"),
     ("clients", CLI, "def f(desk):\n    ask(lambda: desk.public)"),
     ("layers", CORE, "from ...exchange import wire"),
+    ("decoded types", CORE, "msgspec.json.decode(body, type=list[Fill])"),
+    ("decoded types", CORE, "msgspec.convert(value, Fill)"),
+    ("decoded types", CORE, "read = msgspec.json.Decoder(Fill).decode"),
     ("layers", "kalshi_cli/views/why.py", "from kalshi_cli.services.trading.reports.order_funnel import funnel"),
     ("layers", "kalshi_cli/views/halts.py", "from kalshi_cli.store.records import Halt"),
     ("layers", "kalshi_cli/store/records.py", "from kalshi_cli.views.halts import HaltView"),
@@ -697,6 +724,8 @@ LET_PASS = [
     ("broad except", CORE, "try: pass\nexcept ValueError: pass"),
     ("broad except", "kalshi_cli/cli/main.py", "try: pass\nexcept Exception: pass"),
     ("no floats", CORE, "a = 7 // 2"),
+    ("decoded types", CORE, "msgspec.json.decode(body, type=prepared(list[Fill]))\nmsgspec.json.decode(body)"),
+    ("decoded types", CORE, "msgspec.convert(value, dict[str, Any], strict=False)"),
     ("no floats", "kalshi_cli/core/engine/tally.py", "a = 1 / 2"),
     ("size", CORE, "def f():\n" + "    pass\n" * 69),
     ("names", CORE, "def utility_of(): pass\nclass Handle: pass"),

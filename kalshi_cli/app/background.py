@@ -27,6 +27,7 @@ import msgspec
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.errors import AnotherInstanceError, ExitCode, KalshiError, StateFileError, UnreachableError
 from kalshi_cli.base.files import open_regular, read_regular
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.config.schema import SimulatorConfig
 from kalshi_cli.services.simulated_exchange import SimulatorLauncher
 from kalshi_cli.simulator.serving.announcement import Announcement, build_of
@@ -194,4 +195,4 @@ def serve(settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(msgspec.json.decode(sys.argv[1], type=Settings)))
+    sys.exit(serve(msgspec.json.decode(sys.argv[1], type=prepared(Settings))))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.schema_drift import KnownSchema
 from kalshi_cli.exchange.client import KalshiClient
@@ -34,7 +35,7 @@ class Sample(NamedTuple):
 
 def known_fields() -> KnownSchema:
     """Return the fields of the published specification; `scripts/known_fields.py` writes the list."""
-    return msgspec.json.decode(Path(__file__).with_name("known_fields.json").read_bytes(), type=KnownSchema)
+    return msgspec.json.decode(Path(__file__).with_name("known_fields.json").read_bytes(), type=prepared(KnownSchema))
 
 
 _MARKETS, _EVENT = "GET /markets", "GET /events/{event_ticker}"

@@ -22,6 +22,7 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.files import open_regular
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import NewsSignal
@@ -55,7 +56,7 @@ class RawSignal(msgspec.Struct):
     time: str = ""
 
 
-_DECODER = msgspec.json.Decoder(RawSignal, float_hook=Decimal)
+_DECODER = msgspec.json.Decoder(prepared(RawSignal), float_hook=Decimal)
 
 
 def read_signal(line: bytes, clock: Clock) -> NewsSignal:

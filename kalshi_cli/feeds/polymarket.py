@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.market.opportunities import VenueQuote
@@ -67,8 +68,8 @@ class _Market(msgspec.Struct):
     token_ids: str = msgspec.field(name="clobTokenIds")
 
 
-_book = msgspec.json.Decoder(_Book)
-_markets = msgspec.json.Decoder(list[_Market])
+_book = msgspec.json.Decoder(prepared(_Book))
+_markets = msgspec.json.Decoder(prepared(list[_Market]))
 _texts = msgspec.json.Decoder(list[str])
 
 

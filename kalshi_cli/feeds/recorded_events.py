@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Ts, parse_ts
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
@@ -42,8 +43,8 @@ class _Note(msgspec.Struct):
     signal: messages.NewsSignal | None = None
 
 
-_decode_note = msgspec.json.Decoder(_Note).decode
-_decode_watched = msgspec.json.Decoder(_Watched).decode
+_decode_note = msgspec.json.Decoder(prepared(_Note)).decode
+_decode_watched = msgspec.json.Decoder(prepared(_Watched)).decode
 
 
 def recorded_events(

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_price, parse_ts
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, ReferencePrice, SpotPrice
 from kalshi_cli.feeds.fair_values import read_row, wrong_heading
@@ -38,7 +39,7 @@ _WHOLE = {"yes": ONE_DOLLAR, "no": Price(0)}
 _LINE_KEYS = frozenset({"recv_ns", "recv_ms", "conn", "frame", "note", "type"})
 """The keys of a line of a recording, or of a frame without a line around it."""
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_row = msgspec.json.Decoder(_Row).decode
+_decode_row = msgspec.json.Decoder(prepared(_Row)).decode
 
 
 def read_results(path: Path) -> dict[str, MarketResult]:
@@ -60,7 +61,7 @@ def read_results(path: Path) -> dict[str, MarketResult]:
         return found
     try:
         text = b"".join(line for _, line in read_lines(path))
-        document = msgspec.json.decode(text, type=list[_Row] | dict[str, str])
+        document = msgspec.json.decode(text, type=prepared(list[_Row] | dict[str, str]))
         if isinstance(document, dict):  # of a key that is there twice, a dict has the last value only
             pairs = json.loads(text, object_pairs_hook=list)
             document = [_Row(ticker=ticker, result=result) for ticker, result in pairs]

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Ts
 
 MAX_LINE = 8 * 1024 * 1024
@@ -49,7 +50,7 @@ class RecordedLine(msgspec.Struct, gc=False):
         return NO_TIME if self.recv_ms is None else Ts(self.recv_ms)
 
 
-decode_line = msgspec.json.Decoder(RecordedLine).decode
+decode_line = msgspec.json.Decoder(prepared(RecordedLine)).decode
 
 
 def at_line(path: Path, number: int, problem: object) -> UsageError:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import StateFileError, UsageError
 from kalshi_cli.base.files import OtherKindError, make_folder, open_regular, read_regular
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.lake.coverage import Covered
 from kalshi_cli.lake.layout import MAX_US
 from kalshi_cli.lake.listing import files_of, series_in
@@ -141,7 +142,7 @@ class Lake:
 
     def sessions(self) -> list[LakeSession]:
         """Return the imports of the lake, each once, by time."""
-        found = {row["session"]: msgspec.convert(row, LakeSession) for row in self.rows("sessions")}
+        found = {row["session"]: msgspec.convert(row, prepared(LakeSession)) for row in self.rows("sessions")}
         return sorted(found.values(), key=lambda each: (each.from_us, each.session))
 
     def coverage(self, kind: str, series: Iterable[str] | None = None) -> list[Covered]:
@@ -185,7 +186,7 @@ def open_lake(root: Path, *, is_new: bool = False) -> Lake:
     """
     path = root / _FILE
     try:
-        found = msgspec.json.decode(read_regular(path), type=LakeFormat)
+        found = msgspec.json.decode(read_regular(path), type=prepared(LakeFormat))
     except FileNotFoundError:
         if not is_new:
             raise UsageError(

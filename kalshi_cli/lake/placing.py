@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Ts, format_ts, parse_ts
 from kalshi_cli.core.model.messages import BookDelta, Message, PublicTrade, Quote, ReferencePrice
 from kalshi_cli.core.model.recorded import RecordedEvent, RecordedInput, RecordedItem
@@ -46,7 +47,7 @@ class _Frame(msgspec.Struct):
     msg: _Body | None = None
 
 
-_decode = msgspec.json.Decoder(_Frame).decode
+_decode = msgspec.json.Decoder(prepared(_Frame)).decode
 
 
 @lru_cache(maxsize=64)

@@ -9,6 +9,7 @@ import msgspec
 import pyarrow as pa
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import Candle, Family, FeeSchedule, Market, MarketStatus
@@ -63,8 +64,8 @@ class _Gap(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode_note = msgspec.json.Decoder(MarketNote).decode
-_decode_gap = msgspec.json.Decoder(_Gap).decode
+_decode_note = msgspec.json.Decoder(prepared(MarketNote)).decode
+_decode_gap = msgspec.json.Decoder(prepared(_Gap)).decode
 
 
 # -- events to rows -----------------------------------------------------------------------------------------------

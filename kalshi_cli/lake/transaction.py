@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.files import make_folder, read_regular, refuse_other_kinds
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.lake.layout import DAY_US, DataFile, Partition, file_name
 from kalshi_cli.lake.listing import files_of, note_files
 from kalshi_cli.lake.tables import ROW_GROUP, open_writer, row_groups, table_of
@@ -162,7 +163,7 @@ def recover(root: Path) -> None:
     if not folder.is_dir():
         return
     try:
-        changes = msgspec.json.decode(read_regular(folder / _LIST), type=_Changes)
+        changes = msgspec.json.decode(read_regular(folder / _LIST), type=prepared(_Changes))
     except FileNotFoundError:
         shutil.rmtree(folder)
         return

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.struct_types import prepared
 
 MAX_READERS = 16
 MAX_REQUEST = 4096
@@ -151,7 +152,7 @@ class EventPublisher:
             return
         if reader.topics is None and b"\n" in reader.request:
             try:
-                asked = msgspec.json.decode(reader.request.partition(b"\n")[0], type=EventRequest)
+                asked = msgspec.json.decode(reader.request.partition(b"\n")[0], type=prepared(EventRequest))
             except msgspec.MsgspecError:
                 self._leave(reader)
                 return

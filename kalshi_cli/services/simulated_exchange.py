@@ -19,6 +19,7 @@ import msgspec
 from kalshi_cli.base import errors
 from kalshi_cli.base.clock import Clock, ShiftedClock
 from kalshi_cli.base.files import make_folder, open_regular, read_regular
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.config.schema import SimulatorConfig
 from kalshi_cli.simulator.serving import keys as api_keys
 from kalshi_cli.simulator.serving.announcement import Address, Announcement, build_of, options_of
@@ -88,7 +89,7 @@ class SimulatorLauncher:
         if who is None:
             return None
         try:
-            found = msgspec.json.decode(_read(self._address_path), type=Announcement)
+            found = msgspec.json.decode(_read(self._address_path), type=prepared(Announcement))
         except (FileNotFoundError, msgspec.DecodeError, RecursionError):
             return None
         return found if found.pid == who.pid else None
@@ -270,7 +271,7 @@ class SimulatorLauncher:
                 server = server or self.server(exchange, world, port, idle_s)
                 _write(self._port_path, str(server.port).encode())
                 with self.announce(server.rest_url, server.ws_url, served, is_background=is_background) as announced:
-                    address = msgspec.convert(announced, Address, from_attributes=True)
+                    address = msgspec.convert(announced, prepared(Address), from_attributes=True)
                     server.serve_forever(lambda: ready(address))
         finally:
             signal.signal(signal.SIGTERM, before)
@@ -343,7 +344,7 @@ class SimulatorLauncher:
             connection.close()
         try:
             if reply.status == 200:
-                return msgspec.json.decode(body, type=ControlReport)
+                return msgspec.json.decode(body, type=prepared(ControlReport))
             refusal = msgspec.json.decode(body, type=dict[str, dict[str, str]])["error"]
         except (msgspec.DecodeError, KeyError, RecursionError) as error:
             raise errors.UnreachableError(

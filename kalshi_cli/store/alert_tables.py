@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.orders import Fill
@@ -64,7 +65,7 @@ class QueuedNotice(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def notice(self) -> Notice:
         """Return the notice itself."""
-        return msgspec.json.decode(self.body, type=Notice)
+        return msgspec.json.decode(self.body, type=prepared(Notice))
 
 
 class AlertChannelState(msgspec.Struct, frozen=True, kw_only=True):

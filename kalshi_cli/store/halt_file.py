@@ -18,6 +18,7 @@ import msgspec
 
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.files import make_folder, open_regular
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
@@ -51,7 +52,7 @@ def read_halt_file(home: Path) -> Halt | None:
             if not content:
                 reason = f"the reason was not saved: {path} is empty, as on a full disk"
                 return Halt(TradingState.HALTED, next(iter(_names(home, _CODE)), "HALTED"), reason, Ts(since))
-            found = msgspec.json.decode(content, type=Halt)
+            found = msgspec.json.decode(content, type=prepared(Halt))
         finally:
             os.close(file)
         reason = safe_text(found.reason, _LONGEST)

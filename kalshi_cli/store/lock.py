@@ -16,6 +16,7 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import AnotherInstanceError, RefusedError, StateFileError
 from kalshi_cli.base.files import make_folder, open_regular
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Ts, format_ts
 
 KILL_LOCK = "kill.lock"
@@ -149,7 +150,7 @@ def _all_written(file: int) -> list[LockHolder]:
     found = []
     for line in os.pread(file, 2 * _LONGEST, 0).splitlines():
         with suppress(msgspec.DecodeError, RecursionError):
-            found.append(msgspec.json.decode(line, type=LockHolder))
+            found.append(msgspec.json.decode(line, type=prepared(LockHolder)))
     return found
 
 
@@ -205,6 +206,6 @@ def _no_locks(path: Path, error: OSError) -> StateFileError:
 
 def _written(file: int) -> LockHolder:
     try:
-        return msgspec.json.decode(os.pread(file, 200, 0), type=LockHolder)
+        return msgspec.json.decode(os.pread(file, 200, 0), type=prepared(LockHolder))
     except msgspec.DecodeError:
         return LockHolder()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.errors import ExitCode, HaltedError, StateFileError
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.account.closed_markets import StrategyResult
 from kalshi_cli.core.account.pnl import ProfitAndLoss
@@ -111,7 +112,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
         if not self.sources:
             return ()
         try:
-            return msgspec.json.decode(self.sources, type=tuple[Source, ...])
+            return msgspec.json.decode(self.sources, type=prepared(tuple[Source, ...]))
         except (msgspec.MsgspecError, RecursionError) as error:
             raise StateFileError(f"Cannot read the sources of the last heartbeat: {error}") from error
 

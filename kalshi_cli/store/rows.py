@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.core.model.effects import AlertRaised, OrderRefused
 from kalshi_cli.core.model.orders import NEVER_SENT, Fill, Order
 from kalshi_cli.core.model.positions import Settlement
@@ -36,7 +37,7 @@ def insert(table: str, kind: type[msgspec.Struct], *, verb: str = "INSERT", key:
 
 def read(kind: type[T], values: tuple[object, ...]) -> T:
     """Return a row as a struct. msgspec.ValidationError where the values do not fit."""
-    return msgspec.convert(dict(zip(kind.__struct_fields__, values, strict=True)), kind, strict=False)
+    return msgspec.convert(dict(zip(kind.__struct_fields__, values, strict=True)), prepared(kind), strict=False)
 
 
 INSERT_INTENT = insert("orders", Order, key="key")

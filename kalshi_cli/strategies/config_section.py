@@ -8,6 +8,7 @@ from difflib import get_close_matches
 import msgspec
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy
 from kalshi_cli.strategies.own_code import construct, section_of
@@ -49,7 +50,7 @@ def _of_parameters(kind: type[Strategy], given: Mapping[str, object]) -> list[st
     if problems or not registry.required(kind) <= values.keys():
         return problems
     try:
-        construct(kind, msgspec.convert(values, kind.Params))
+        construct(kind, msgspec.convert(values, prepared(kind.Params)))
     except UsageError as error:
         return [str(error).removeprefix(f"Strategy {kind.name}: ")]
     return []

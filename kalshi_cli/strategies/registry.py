@@ -21,6 +21,7 @@ import msgspec
 from kalshi_cli.base.errors import UsageError, named
 from kalshi_cli.base.file_trust import doubt_file
 from kalshi_cli.base.files import open_regular, read_regular
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.text import redact
 from kalshi_cli.base.units import Price, Qty, is_zero, price_from_user, qty_from_user
 from kalshi_cli.core.account.sizing import RESERVED
@@ -247,7 +248,7 @@ def params_from(kind: type[Strategy], given: Mapping[str, object], spec: str = "
             hint=f"see `kalshi strategies {spec or kind.name}` for names, ranges and defaults",
             code="bad_parameter",
         )
-    return msgspec.convert(values, kind.Params)
+    return msgspec.convert(values, prepared(kind.Params))
 
 
 def values_of(kind: type[Strategy], given: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
@@ -272,7 +273,7 @@ def values_of(kind: type[Strategy], given: Mapping[str, object]) -> tuple[dict[s
             problems.append(f"{name}: {error}")
             continue
         try:
-            msgspec.convert(values[name], full[name])
+            msgspec.convert(values[name], prepared(full[name]))
         except msgspec.ValidationError:
             problems.append(f"{name}: {value} is outside {known[name].minimum} to {known[name].maximum}")
     return values, problems
@@ -326,7 +327,7 @@ def _parse(hint: object, value: object, *, is_ranged: bool) -> object:
         return (read_qty if is_ranged else qty_from_user)(str(value))
     if hint is bool and not isinstance(value, bool) and str(value).lower() not in ("true", "false", "1", "0"):
         raise ValueError(f"use true or false, not {str(value)[:20]}")
-    return msgspec.convert(value, hint, strict=False)
+    return msgspec.convert(value, prepared(hint), strict=False)
 
 
 def _show(hint: object, value: object) -> str:
@@ -487,7 +488,7 @@ def check_defaults(kind: type[Strategy]) -> None:
         if field.default is msgspec.NODEFAULT:
             continue
         try:
-            msgspec.convert(field.default, full[field.name])
+            msgspec.convert(field.default, prepared(full[field.name]))
         except msgspec.ValidationError:
             bounds = (("at least", shown.minimum), ("at most", shown.maximum))
             span = " and ".join(f"{word} {bound}" for word, bound in bounds if bound)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, get_args, get_origin
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, Price, Qty, Ts, parse_money, parse_price, parse_qty, parse_ts
 from kalshi_cli.views.formats import (
@@ -58,7 +59,7 @@ def from_machine(kind: Any) -> Parse:
         return lambda value: None if value is None else inner(value)
     if kind in _PARSERS:
         parser = _PARSERS[kind]
-        return lambda value: parser.read(msgspec.convert(value, parser.json))
+        return lambda value: parser.read(msgspec.convert(value, prepared(parser.json)))
     origin, args = get_origin(kind), get_args(kind)
     if origin is tuple and args[1:] == (...,):
         each = from_machine(args[0])

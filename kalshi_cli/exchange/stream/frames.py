@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_money
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.messages import BookDelta, Level, Message
@@ -310,9 +311,9 @@ _BodyFrame = (
 )
 AnyFrame = _BodyFrame | OtherFrame
 
-_decoder: msgspec.json.Decoder[_BodyFrame] = msgspec.json.Decoder(_BodyFrame)
-_envelope: msgspec.json.Decoder[OtherFrame] = msgspec.json.Decoder(OtherFrame)
-_upstream: msgspec.json.Decoder[_Upstream] = msgspec.json.Decoder(_Upstream)
+_decoder: msgspec.json.Decoder[_BodyFrame] = msgspec.json.Decoder(prepared(_BodyFrame))
+_envelope: msgspec.json.Decoder[OtherFrame] = msgspec.json.Decoder(prepared(OtherFrame))
+_upstream: msgspec.json.Decoder[_Upstream] = msgspec.json.Decoder(prepared(_Upstream))
 
 # -- bytes to frame -----------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import field
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Qty, Ts, format_price, format_qty
 from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.model import messages
@@ -114,10 +115,10 @@ class _CanceledMany(msgspec.Struct):
     orders: list[_Canceled]
 
 
-_amended = msgspec.json.Decoder(_Amended)
-_decreased = msgspec.json.Decoder(_Decreased)
-_created_many = msgspec.json.Decoder(_CreatedMany)
-_canceled_many = msgspec.json.Decoder(_CanceledMany)
+_amended = msgspec.json.Decoder(prepared(_Amended))
+_decreased = msgspec.json.Decoder(prepared(_Decreased))
+_created_many = msgspec.json.Decoder(prepared(_CreatedMany))
+_canceled_many = msgspec.json.Decoder(prepared(_CanceledMany))
 
 
 def read_amended(body: bytes, before: Order, wanted: Order) -> messages.AmendEnded:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import field
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Qty, format_qty
 from kalshi_cli.exchange.wire.values import body_of, convert, parse_non_negative_count, read
 
@@ -41,9 +42,9 @@ class _Groups(msgspec.Struct):
     order_groups: list[_Group] | None = None  # an account without groups gets `{}` (perps, 2026)
 
 
-_created = msgspec.json.Decoder(_Created)
-_group = msgspec.json.Decoder(_Group)
-_groups = msgspec.json.Decoder(_Groups)
+_created = msgspec.json.Decoder(prepared(_Created))
+_group = msgspec.json.Decoder(prepared(_Group))
+_groups = msgspec.json.Decoder(prepared(_Groups))
 
 
 def create_body(limit: Qty, subaccount: int, exchange_index: int) -> bytes:

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import field
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_ts
 from kalshi_cli.core.model.markets import ComboLeg, ListedMarket, Market, MarketDetails, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot, Level, PublicTrade
@@ -266,8 +267,8 @@ def _trade(wire: _Trade) -> PublicTrade:
     )
 
 
-_book_body = msgspec.json.Decoder(_BookBody)
-_books_body = msgspec.json.Decoder(_BooksBody)
+_book_body = msgspec.json.Decoder(prepared(_BookBody))
+_books_body = msgspec.json.Decoder(prepared(_BooksBody))
 
 
 def read_orderbook(body: bytes, ticker: str, now: Ts) -> BookSnapshot:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Money, Ts, format_price, format_qty, parse_money
 from kalshi_cli.core.model.messages import OrderAccepted, OrderCanceled
 from kalshi_cli.core.model.order_terms import SelfTradePrevention
@@ -154,8 +155,8 @@ class _Canceled(msgspec.Struct):
     client_order_id: str | None = None
 
 
-_created = msgspec.json.Decoder(_Created)
-_canceled = msgspec.json.Decoder(_Canceled)
+_created = msgspec.json.Decoder(prepared(_Created))
+_canceled = msgspec.json.Decoder(prepared(_Canceled))
 
 
 def read_created(body: bytes, client_order_id: str) -> OrderAccepted:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_args, get_t
 import msgspec
 
 from kalshi_cli.base.errors import NoAnswerError
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_qty, parse_money, parse_price, parse_qty
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
@@ -81,7 +82,7 @@ class _Done(msgspec.Struct):
     error: object = None
 
 
-_done_body = msgspec.json.Decoder(_Done)
+_done_body = msgspec.json.Decoder(prepared(_Done))
 
 
 def read_done(body: bytes, what: str) -> None:
@@ -346,7 +347,7 @@ def body_of(fields: Json, **optional: object) -> bytes:
 
 def whole(wire: type[W], make: Callable[[W], T], what: str) -> Callable[[bytes], T]:
     """Return the reader of a body that is one object."""
-    decoder = cache(lambda: msgspec.json.Decoder(wire))
+    decoder = cache(lambda: msgspec.json.Decoder(prepared(wire)))
     return lambda body: read(decoder(), make, body, what)
 
 
@@ -381,4 +382,4 @@ def _items(key: str, wire: Any, is_required: bool) -> tuple[Any, ...]:
 
 
 def _decoder(*fields: tuple[Any, ...]) -> Callable[[], msgspec.json.Decoder[Any]]:
-    return cache(lambda: msgspec.json.Decoder(msgspec.defstruct("Body", fields)))
+    return cache(lambda: msgspec.json.Decoder(prepared(msgspec.defstruct("Body", fields))))

@@ -12,6 +12,7 @@ from functools import partial
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.feeds.spot.venue import SpotError, TradingPair, Venue, decoded, parse_milliseconds, trade
 
@@ -39,8 +40,8 @@ class _Trade(msgspec.Struct):
     time: int
 
 
-_frame = msgspec.json.Decoder(_Frame)
-_trades = msgspec.json.Decoder(list[_Trade])
+_frame = msgspec.json.Decoder(prepared(_Frame))
+_trades = msgspec.json.Decoder(prepared(list[_Trade]))
 
 
 def subscribe(pair: TradingPair) -> str:

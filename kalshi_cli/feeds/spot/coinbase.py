@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.feeds.spot.venue import SpotError, TradingPair, Venue, decoded, time_of, trade
 
@@ -33,8 +34,8 @@ class _Ticker(msgspec.Struct):
     time: str
 
 
-_frame = msgspec.json.Decoder(_Frame)
-_ticker = msgspec.json.Decoder(_Ticker)
+_frame = msgspec.json.Decoder(prepared(_Frame))
+_ticker = msgspec.json.Decoder(prepared(_Ticker))
 
 
 def subscribe(pair: TradingPair) -> str:

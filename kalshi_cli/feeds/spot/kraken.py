@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.feeds.spot import venue
 
@@ -39,9 +40,9 @@ class _Answer(msgspec.Struct):
     result: dict[str, msgspec.Raw] = {}
 
 
-_frame = msgspec.json.Decoder(_Frame)
-_trades = msgspec.json.Decoder(list[_Trade])
-_answer = msgspec.json.Decoder(_Answer)
+_frame = msgspec.json.Decoder(prepared(_Frame))
+_trades = msgspec.json.Decoder(prepared(list[_Trade]))
+_answer = msgspec.json.Decoder(prepared(_Answer))
 _rows = msgspec.json.Decoder(list[tuple[str, str, Decimal, str, str, str, int]])
 
 

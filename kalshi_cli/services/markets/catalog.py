@@ -14,6 +14,7 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import AnotherInstanceError, StateFileError, UnreachableError
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import Config
 from kalshi_cli.store.catalog.entries import ANYWHERE, CatalogFilter, CatalogStats, Entry, Kind, RefreshProgress
@@ -187,7 +188,7 @@ def cached_market(entry: Entry) -> Market:
 
 def _cached(entry: Entry, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(entry.body, type=kind)
+        return msgspec.json.decode(entry.body, type=prepared(kind))
     except (msgspec.DecodeError, RecursionError) as error:
         raise StateFileError(
             f"The catalog entry of {entry.ticker} cannot be read", hint="kalshi catalog clear"

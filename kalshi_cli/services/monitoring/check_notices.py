@@ -14,6 +14,7 @@ import msgspec
 
 from kalshi_cli.base.errors import KalshiError, StateFileError
 from kalshi_cli.base.files import make_folder, read_regular, write_atomically
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.monitoring.check_report import Breach, critical
@@ -188,7 +189,7 @@ def _sent_before(home: Home) -> dict[tuple[str, ...], SentBreach]:
     for path in _sent_paths(home):
         with suppress(OSError, ValueError, RecursionError):  # also bytes that are no text
             if _is_own(path.parent):
-                found += msgspec.json.decode(read_regular(path), type=list[SentBreach])
+                found += msgspec.json.decode(read_regular(path), type=prepared(list[SentBreach]))
     newest_last = sorted((each for each in found if each.tier in TIERS), key=lambda each: each.at)
     return {each.key: each for each in newest_last}
 

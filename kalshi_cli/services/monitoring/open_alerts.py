@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.files import read_regular, write_atomically
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.alert_board import Board
 from kalshi_cli.core.monitoring.check_report import Breach
@@ -165,7 +166,7 @@ def _is_known(sent: Incident, known: Incident | None) -> bool:
 
 def _incidents(content: bytes) -> list[Incident]:
     with suppress(ValueError, RecursionError):  # also bytes that are no text
-        found = msgspec.json.decode(content, type=list[Incident])
+        found = msgspec.json.decode(content, type=prepared(list[Incident]))
         return [each for each in found if each.is_sent and {each.tier, each.ticket_tier or each.tier} <= TIERS]
     return []
 

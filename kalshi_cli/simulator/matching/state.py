@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.simulator.matching import member as accounts
@@ -218,7 +219,7 @@ class SimulatorState:
         found: dict[str, list[msgspec.Struct]] = {name: [] for name in tables}
         for key, raw in items.items():
             name = key.partition("/")[0]
-            found[name].append(msgspec.msgpack.decode(raw, type=tables[name][0]))
+            found[name].append(msgspec.msgpack.decode(raw, type=prepared(tables[name][0])))
         for name, (_, take) in tables.items():
             for record in sorted(found[name], key=_age):
                 take(record)

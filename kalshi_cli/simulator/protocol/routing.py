@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.matching.member import MAX_SUBACCOUNT, SimAccount
 from kalshi_cli.simulator.matching.mirror import DelayedView
@@ -53,7 +54,7 @@ class RouteCall(msgspec.Struct, frozen=True):
     def read(self, kind: type[B], called: str = "", *, bare: bool = False) -> B:
         """Return the body as this struct; an error names it, as `called`, unless it is `bare`."""
         try:
-            return msgspec.json.decode(self.body, type=kind)
+            return msgspec.json.decode(self.body, type=prepared(kind))
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise flat(str(error) if bare else f"{called or kind.__name__.lstrip('_')}: {error}") from error
 

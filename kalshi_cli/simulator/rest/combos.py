@@ -13,6 +13,7 @@ from operator import itemgetter
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.simulator.matching.state import SimulatorState
@@ -123,7 +124,7 @@ class ComboService(Routes):
                 raise invalid(f"{one.market_ticker} is not open")
             if one.side not in ("yes", "no"):
                 raise invalid("side is yes or no")
-        return tuple(msgspec.convert(selected, list[LegSpec], from_attributes=True))
+        return tuple(msgspec.convert(selected, prepared(list[LegSpec]), from_attributes=True))
 
     def _count(self, account: str, now: Ts) -> None:
         made = self._made.setdefault(account, deque(maxlen=MAX_A_WEEK))

@@ -8,6 +8,7 @@ from zlib import crc32
 
 import msgspec
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.serving.keys import ServedAccount
 
@@ -54,4 +55,4 @@ def options_of(chosen: SimulatorConfig) -> ExchangeOptions:
     """Return the options of the exchange from the configuration, which has the same names."""
     from kalshi_cli.simulator.model.listing import ExchangeOptions
 
-    return msgspec.convert(chosen, ExchangeOptions, from_attributes=True)
+    return msgspec.convert(chosen, prepared(ExchangeOptions), from_attributes=True)

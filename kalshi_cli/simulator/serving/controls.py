@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_price, pluralize
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.simulator.exchange import SimulatedExchange
@@ -155,7 +156,7 @@ def read_command(name: str, body: bytes) -> AnyCommand:
     """Return the command of that name with the fields of a JSON body; ControlError if it is invalid."""
     try:
         fields = msgspec.json.decode(body or b"{}", type=dict[str, Any])
-        command: AnyCommand = msgspec.convert({**fields, "command": name}, AnyCommand)
+        command: AnyCommand = msgspec.convert({**fields, "command": name}, prepared(AnyCommand))
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ControlError("invalid", str(error)[:300]) from error
     return command

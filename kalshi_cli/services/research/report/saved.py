@@ -12,6 +12,7 @@ import msgspec
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import make_folder, naming, read_regular
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Money, Price, Qty, Ts, format_money, parse_money, parse_ts, pluralize
 from kalshi_cli.services.research.report.differing_orders import fill_rows, fills_of, order_rows
 from kalshi_cli.services.research.report.made_with import OF_RECORDINGS
@@ -437,7 +438,7 @@ def _read(path: Path) -> dict[str, Any]:
         found: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
         if "study" in found:
             raise ValueError("it is that of a search; give `kalshi backtest` its parameters, and save that report")
-        msgspec.convert(found, type=_SavedSummary if "stopped_by" in found else _SavedParts)
+        msgspec.convert(found, type=prepared(_SavedSummary if "stopped_by" in found else _SavedParts))
         if "sent" in found:
             found["sent"] = from_machine(tuple[SentOrderRow, ...])(found["sent"])
             found["run_fills"] = fills_of(found)

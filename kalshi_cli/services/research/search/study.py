@@ -22,6 +22,7 @@ import msgspec
 
 from kalshi_cli.base.errors import AnotherInstanceError, KalshiError, RefusedError, UsageError
 from kalshi_cli.base.files import make_folder
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Money, Ts, format_ts
 from kalshi_cli.services.research.report.unknown import UnknownData, add_up, lines_of
 from kalshi_cli.services.research.search.space import ParameterRange, grid_points
@@ -173,7 +174,7 @@ class ParameterSearch:
         self._studies = [self._open(f"windows 1 to {number + 1}") for number in range(count)]
         self._check_definition()
         self._unknown = {
-            name: msgspec.convert(value, UnknownData)
+            name: msgspec.convert(value, prepared(UnknownData))
             for name, value in self._studies[0].user_attrs.items()
             if name.startswith(_UNKNOWN)
         }
@@ -319,7 +320,7 @@ class ParameterSearch:
     def _score_of(self, kept: dict[str, Any]) -> TapeScore:
         """Return a score that a trial keeps."""
         unknown = tuple(self._unknown[name] for name in kept.get(_UNKNOWN, ()))
-        return msgspec.structs.replace(msgspec.convert(kept, TapeScore), unknown=unknown)
+        return msgspec.structs.replace(msgspec.convert(kept, prepared(TapeScore)), unknown=unknown)
 
     def _ask(self, study: Study, number: int) -> Trial:
         if self._points:
@@ -428,7 +429,7 @@ class ParameterSearch:
 
     def _read_holdout(self) -> Holdout | None:
         found = self._studies[-1].user_attrs.get(_HOLDOUT)
-        return None if found is None else msgspec.convert(found, Holdout)
+        return None if found is None else msgspec.convert(found, prepared(Holdout))
 
 
 def _key(point: Point) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Money, Ts, pluralize
 from kalshi_cli.core.account.ledger import Ledger, in_trading_order
 from kalshi_cli.core.account.pnl import build_ledger
@@ -70,7 +71,7 @@ MAX_MARKETS = 500
 MAX_LEVELS = 50
 """Levels of each side of a book in an event."""
 
-_DECODER = msgspec.json.Decoder(LiveEvent)
+_DECODER = msgspec.json.Decoder(prepared(LiveEvent))
 
 
 class UnconfirmedCash:
