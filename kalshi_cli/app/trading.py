@@ -139,6 +139,7 @@ class RunModes:
             with failed_start_sent(resources, home, ",".join(request.strategies)):
                 stack.enter_context(lock(home.folder / "trade.lock", clock))
                 store = self._store(resources, stack, home)
+                last_alert = store.alert_book.last_alert()
             end.count_with(lambda: len(left_on_file(store)) if home.is_at_exchange else 0)
             refuse_other_hosts(config, "exchange.rest_url", "exchange.ws_url")
             journal.open(outputs_of_loop(resources, stack, home, ",".join(request.strategies)))
@@ -171,10 +172,10 @@ class RunModes:
             banner(msgspec.structs.replace(plan, balance=engine.cash, feeds=_started(stream, sources())))
             session = Session(
                 plan, engine, decision.over(with_locks(feed, store)), venue, store, clock,
-                ask=feed.request, tell=resources.tell, note=resources.note, show=show,
-                feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms,
-                journal=journal, sources=sources, is_at_exchange=home.is_at_exchange,
-                events=_events(resources, stack, home, store), price_alerts=watch_of_loop(home.folder, store, clock),
+                ask=feed.request, tell=resources.tell, note=resources.note, show=show, journal=journal,
+                feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms, sources=sources,
+                is_at_exchange=home.is_at_exchange, events=_events(resources, stack, home, store),
+                price_alerts=watch_of_loop(home.folder, store, clock), reported=partial(telling.end_last, last_alert),
             )  # fmt: skip
             end.count_with(lambda: len(own_live(engine)))
             signals.pass_to(feed.request)

@@ -144,6 +144,7 @@ class TradingSession:
         self.noted: list[str] = []
         self.journal: EventLog | None = None
         self.events: LoopEvents | None = None
+        self.reported: Callable[[], None] = lambda: None
         sim.market(39, 44)
         self.engine = load_engine(
             sim.client,
@@ -189,6 +190,7 @@ class TradingSession:
             show=self.shown.append,
             journal=self.journal,
             events=self.events,
+            reported=self.reported,
         )
         return session.run()
 

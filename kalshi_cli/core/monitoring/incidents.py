@@ -52,6 +52,9 @@ SEEN_BY: dict[str, tuple[str, ...]] = {"check exchange": PAUSES, "check feed": (
 NOTIFY_EVERY_TIME = ("PAUSED_BY_ALERT", "FLATTENED", "FLATTEN_FAILED", "CANCEL_ALL_RESULT")
 """Automatic actions and results, sent at once each time; the user must act before they can happen again."""
 
+WATCHED = ("SOURCE_STALE", "PRICE_ALERT_BLIND")
+"""The loop's codes whose watch starts from the recorded alerts: it ends those that are over, and raises none twice."""
+
 _NOISE = ("FEED*", "BOOK*", "POST_ONLY*", "API*", "UNANSWERED", "ORDER_UNKNOWN", "COULD_NOT_LOOK")
 _IDLE = ("FILL_RATE", "REJECT_RATE", "PLACEMENT_SLOW", "EXECUTION_DROP", "NO_ORDERS", "DENIED_RATE")
 INHIBITS: dict[str, tuple[str, ...]] = {
@@ -255,6 +258,19 @@ def recorded(alert: AlertRaised, now: Ts) -> Incident:
         event=runbook_for(alert.code).event, text=safe_text(alert.text, MAX_TEXT_LENGTH), since=alert.ts, seen=now,
         lasts=alert.code in CONDITION_CODES,
     )  # fmt: skip
+
+
+def continued(recorded: Iterable[tuple[int, AlertRaised]], last: int) -> set[tuple[str, str]]:
+    """Return code and subject of what a loop that starts continues: what it raised itself, and what its watches do.
+
+    `recorded` are the stored alerts with their numbers, oldest first. The loop raised those after the number `last`.
+    """
+    found: dict[tuple[str, str], bool] = {}
+    for number, alert in recorded:
+        subject = safe_text(alert.subject, MAX_SUBJECT_LENGTH)
+        found |= {(code, subject): False for code in ENDS.get(alert.code, ())}
+        found[alert.code, subject] = number > last or alert.code in WATCHED
+    return {key for key, is_continued in found.items() if is_continued}
 
 
 def corrected(matter: Incident, now: Ts) -> Incident:

@@ -67,7 +67,7 @@ class AlertDispatcher:
         self._tries = 0
         self._close_at = 0.0
         self._last: AlertRaised | None = None
-        self._has_begun = threading.Event()
+        self._last_alert: int | None = None
         self._is_trading = False
         self._count_shards: Callable[[], int] = lambda: 0
         self._is_over = threading.Event()
@@ -75,13 +75,16 @@ class AlertDispatcher:
         self._last_warning = ""
 
     def begin(self, count_shards: Callable[[], int]) -> None:
-        """Start a new set of alerts: the loop has read the account and reports its state again.
+        """Treat the loop as trading: it has read the account.
 
         `count_shards` is called from another thread now and then; it returns 0 while the number is unknown.
         """
         self._count_shards = count_shards
         self._is_trading = True
-        self._has_begun.set()
+
+    def end_last(self, last: int) -> None:
+        """End the alerts of the last loop: this one has reported its state, in the alerts after the number `last`."""
+        self._last_alert = last
 
     @contextmanager
     def running(self, subject: str) -> Iterator[None]:
@@ -125,9 +128,9 @@ class AlertDispatcher:
         looks = 0
         senders = self._started_senders(alerting.sinks)
         while not self._is_over.wait(self.look_s):
-            if self._has_begun.is_set():
-                self._has_begun.clear()
-                alerting.begin()
+            if self._last_alert is not None:
+                alerting.begin(self._last_alert)
+                self._last_alert = None
             if looks % REST_LOOKS == 0:
                 alerting.record_loop_presence(self._count_shards())
             if looks % REST_LOOKS == 0 or alerting.has_news():

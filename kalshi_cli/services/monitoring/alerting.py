@@ -35,6 +35,7 @@ from kalshi_cli.core.monitoring.incidents import (
     AlertSilence,
     Incident,
     again_due,
+    continued,
     severity_rank,
 )
 from kalshi_cli.core.monitoring.notices import Notice
@@ -202,19 +203,21 @@ class Alerting:
         self._move(act)
         self.open_alerts.save()
 
-    def begin(self) -> None:
-        """Start the alerts of a loop that has read the account.
+    def begin(self, last: int) -> None:
+        """Start the alerts of a loop that has reported its state, in the alerts recorded after the number `last`.
 
-        Incidents of the last loop end or come again, and the loop is no longer lost.
+        Incidents of the last loop end, unless this one raised them too, and the loop is no longer lost.
         """
-        held = [("FLATTEN_FAILED", "account")] if self.book.mark(FLATTEN) else []
+        held = continued(self.book.alerts_after(0, READ_BATCH_SIZE * ROUNDS), last)
+        if self.book.mark(FLATTEN):
+            held.add(("FLATTEN_FAILED", "account"))
         self._is_loop = True
         self.book.set_mark(LOOP_LIMITS, self.terms.limits)
         save_loop_limit(self.book, self.terms.daily_loss)
 
         def act(board: Board, now: Ts) -> None:
             unconfirmed = [(code, subject) for code in UNCONFIRMED for subject in board.matters.get(code, ())]
-            board.end(LOOP, now, [*held, *unconfirmed])  # their orders end them
+            board.end(LOOP, now, held.union(unconfirmed))  # their orders end them
             board.end_code("HEARTBEAT_LOST", now)
 
         self._move(act)

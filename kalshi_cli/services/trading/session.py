@@ -130,7 +130,10 @@ class ReportingRecorder:
 
 @dataclass(eq=False, repr=False)
 class Session:
-    """Drives one run to its end. `ask` passes a command to the feed, from any thread or signal handler."""
+    """Drives one run to its end. `ask` passes a command to the feed, from any thread or signal handler.
+
+    `reported` is called once, after the alerts of this run say what holds now.
+    """
 
     plan: RunPlan
     engine: TradingEngine
@@ -150,6 +153,7 @@ class Session:
     is_at_exchange: bool = True
     events: LoopEvents | None = None
     price_alerts: PriceAlertWatch | None = None
+    reported: Callable[[], None] = lambda: None
 
     def __post_init__(self, journal: EventLog | None) -> None:
         self._journal = journal or EventLog(self.clock)
@@ -164,6 +168,7 @@ class Session:
         self._shown = self._started
         self._cycles = 0
         self._stopped_by = ""
+        self._has_reported = False
         self._traffic_written = self._started
         self._wind_down = WindDown(
             self.engine,
@@ -272,6 +277,7 @@ class Session:
             self._record_all(self.price_alerts.look_in_loop(self.engine))
         if self.engine.state.blind_since is None:  # A heartbeat says that the account is being managed.
             self._beat(is_running=True)
+        self._report_once()
         self._obey_halt()
         self._journal.cycle(
             CycleReport(
@@ -307,6 +313,12 @@ class Session:
             feed_age_s=self.feed_age_s(),
             feed_lag_ms=self.feed_lag_ms(),
         )
+
+    def _report_once(self) -> None:
+        """Call `reported` after the first cycle in which it is known whether the exchange is paused."""
+        if not self._has_reported and (self.engine.state.exchange is not None or not self.is_at_exchange):
+            self._has_reported = True
+            self.reported()
 
     def _obey_halt(self) -> None:
         """Adopt the halt, pause or resume that another process saved in the state file."""

@@ -636,7 +636,7 @@ def test_a_limit_that_only_a_check_has_never_stops_a_loop_and_is_named_with_its_
     assert (ended.code, pause.exists(), sink.changes) == (2, False, [("event", "EXPOSURE")])
     assert "checks.limit_used_pct.crit (variable KALSHI_CHECKS__LIMIT_USED_PCT__CRIT)" in " ".join(ended.err.split())
     with opened(load(None, dict(os.environ), {}), print) as resources, alerting(resources) as loop:
-        loop.begin()
+        loop.begin(0)
     assert (program(*words).code, pause.exists()) == (2, True), "the loop has the same limit"
 
 

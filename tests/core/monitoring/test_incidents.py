@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.monitoring.incidents import Incident
+from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.core.monitoring.incidents import Incident, continued
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,16 @@ def test_an_incident_is_sent_while_its_start_was_sent_and_its_end_was_not(
         "since": Ts(1), "seen": Ts(1), "lasts": True, "is_known": True, "told": Ts(1),
     }  # fmt: skip
     assert Incident(**(fields | changed)).is_sent is is_sent
+
+
+def test_a_loop_continues_what_it_raised_itself_and_what_its_watches_start_from() -> None:
+    said = [
+        "BLIND account", "EXCHANGE_PAUSED shard 0", "EXCHANGE_PAUSED shard 1", "PRICE_ALERT_BLIND KXA",
+        "SOURCE_STALE nws", "SOURCE_STALE espn", "SOURCE_ANSWERS espn", "EXCHANGE_PAUSED shard 0",
+        "TRADING_PAUSED shard 2", "EXCHANGE_RESUMED shard 2",
+    ]  # fmt: skip
+    named = enumerate((each.split(" ", 1) for each in said), 1)
+    alerts = [(number, AlertRaised(Ts(0), "warning", code, subject, "")) for number, (code, subject) in named]
+    watched = {("PRICE_ALERT_BLIND", "KXA"), ("SOURCE_STALE", "nws")}
+    assert continued(alerts, 7) - {("EXCHANGE_RESUMED", "shard 2")} == {*watched, ("EXCHANGE_PAUSED", "shard 0")}
+    assert continued(alerts, 10) == watched

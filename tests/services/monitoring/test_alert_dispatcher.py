@@ -221,13 +221,15 @@ def test_a_person_who_ends_the_loop_is_no_error(beside: Beside, error: type[Base
     assert beside.codes == []
 
 
-def test_what_the_last_loop_left_open_is_over_once_this_one_has_read_the_account(beside: Beside) -> None:
+def test_what_the_last_loop_left_open_is_over_once_this_one_has_reported_its_state(beside: Beside) -> None:
     beside.record("BLIND", "critical")
     courier = beside.courier()
     with courier.running("spike"):
         eventually(lambda: beside.codes == ["BLIND"])
-        courier.begin(lambda: 2)
-        eventually(lambda: beside.codes == ["BLIND", "BLIND"])
+        beside.record("TRADING_PAUSED", subject="shard 1")
+        eventually(lambda: beside.codes == ["BLIND", "TRADING_PAUSED"])
+        courier.end_last(1)
+        eventually(lambda: beside.codes == ["BLIND", "TRADING_PAUSED", "BLIND"])
     assert beside.receiver.taken[-1][1].kind == "resolved"
 
 
@@ -243,7 +245,7 @@ def test_a_loop_that_starts_does_not_tell_that_none_ran_before_and_ends_what_was
     with courier.running("spike"):
         beside.record("DRIFT", "warning")
         eventually(lambda: beside.codes == ["DRIFT"])
-        courier.begin(lambda: 2)
+        courier.end_last(0)
         beside.record("EDGE_DRIFT", "warning")
         eventually(lambda: beside.codes == ["DRIFT", "EDGE_DRIFT"])
     with beside.opened() as alerting:
@@ -300,7 +302,7 @@ def test_what_is_not_closed_when_the_loop_ends_is_told_and_goes_on_with_the_next
     assert beside.store.alert_book.mark("flatten") != 0
     courier = beside.courier()
     with courier.running("spike"):
-        courier.begin(lambda: 1)
+        courier.end_last(1)
         eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
         beside.record("FLATTENED")
         eventually(lambda: len(beside.receiver.taken) > 1)

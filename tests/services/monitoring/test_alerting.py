@@ -442,7 +442,7 @@ def test_a_stop_is_resolved_once_and_only_after_a_person_resumed(
     assert later(desk) == []
     desk.close()
     again = desk_of(on_critical=policy, clock=desk.clock, receiver=desk.receiver)
-    again.alerting.begin()
+    again.alerting.begin(again.store.alert_book.last_alert())
     assert later(again) == [], "another loop began"
     again.resume()
     assert again.tell() == [], "the loop may stop again at its next tick"
@@ -710,10 +710,26 @@ def test_an_order_that_is_known_by_now_is_not_told_as_unconfirmed_and_blocks_no_
     desk.clock.advance(60)
     desk.record("ORDER_UNKNOWN", "long")
     assert desk.tell() == ["[sim] WARNING ORDER_UNKNOWN long"]
-    desk.alerting.begin()
+    desk.alerting.begin(desk.store.alert_book.last_alert())
     assert desk.tell() == [], "a start of the loop confirms nothing"
     desk.store.record(OrderChanged(replace(sent("long", "KXA", 0), order_id="2", status=OrderStatus.FILLED)))
     assert desk.tell() == ["[sim] RESOLVED WARNING ORDER_UNKNOWN long"]
+
+
+def test_a_loop_that_starts_ends_neither_what_it_raised_itself_nor_what_its_watches_end(desk_of: Open) -> None:
+    desk = desk_of()
+    for code, subject in {"EXCHANGE_PAUSED": "shard 0", "PRICE_ALERT_BLIND": "KXA", "BLIND": "account"}.items():
+        desk.record(code, subject)
+        desk.tell()
+    last = desk.store.alert_book.last_alert()
+    desk.record("EXCHANGE_PAUSED", "shard 0")
+    desk.alerting.begin(last)
+    assert desk.tell() == ["[sim] RESOLVED WARNING BLIND account"]
+    for code, subject in {"EXCHANGE_RESUMED": "shard 0", "PRICE_ALERT_SIGHTED": "KXA"}.items():
+        desk.record(code, subject, "info")
+    assert sorted(desk.tell()) == [
+        "[sim] RESOLVED WARNING EXCHANGE_PAUSED shard 0", "[sim] RESOLVED WARNING PRICE_ALERT_BLIND KXA",
+    ]  # fmt: skip
 
 
 def test_an_event_that_waits_for_its_window_is_not_sent_once_the_order_is_known(desk_of: Open) -> None:

@@ -36,7 +36,7 @@ def test_a_loop_that_starts_on_a_rebuilt_file_ends_the_alerts_of_the_last_one(tm
     desk.check(breach("heartbeat", "HEARTBEAT_LOST"), source="check heartbeat")
     assert kept(desk) == ["BLIND", "HEARTBEAT_LOST"]
     desk = rebuilt(desk)
-    desk.alerting.begin()
+    desk.alerting.begin(0)
     titles = desk.tell()
     assert titles == ["[sim] RESOLVED CRITICAL BLIND account", "[sim] RESOLVED CRITICAL HEARTBEAT_LOST heartbeat"]
     assert (kept(desk), desk.tell()) == ([], [])

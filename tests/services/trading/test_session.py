@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from support.simulation import OTHER, T0, TICKER, Simulation
 from support.trading import Bidder, Broken, Many, TradingSession
@@ -38,6 +39,20 @@ def test_a_duration_ends_the_run(sim: Simulation) -> None:
     summary = run.over(run.ticks(100))
     assert (summary.stopped_by, summary.cycles) == ("duration", 5)
     assert summary.uptime_s == pytest.approx(10, abs=0.5)
+
+
+def test_a_run_has_reported_once_it_knows_whether_the_exchange_is_paused(sim: Simulation) -> None:
+    run, told = TradingSession(sim), list[str]()
+    sim.exchange.pause("exchange", sim.clock.now())
+    run.reported = lambda: told.extend(alert.code for alert in sim.store.alerts())
+
+    def tick(number: int) -> None:
+        told.append(f"tick {number}")
+        is_lost = number == 0
+        sim.wire.before = lambda asked: httpx.Response(500) if is_lost and "status" in asked.url.path else None
+
+    run.over(run.ticks(4, tick))
+    assert told == ["tick 0", "tick 1", "EXCHANGE_PAUSED", "tick 2", "tick 3"]
 
 
 def test_a_stop_cancels_the_loops_own_orders_and_no_others(sim: Simulation) -> None:
