@@ -51,5 +51,6 @@ for unit in scripts/systemd/kalshi-*; do
     keep "$unit" "$root/etc/systemd/system/${unit##*/}" -m 644
 done
 if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
-run "$root/usr/local/bin/kalshi" --version
+# The wrapper reads the settings of this machine, not those under DESTDIR.
+if [ -n "$root" ]; then run "$root/opt/kalshi/bin/kalshi" --version; else run /usr/local/bin/kalshi --version; fi
 echo "Next: kalshi init, or kalshi config check after an upgrade (docs/operations.md)"

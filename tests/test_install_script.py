@@ -22,7 +22,8 @@ esac""",
     "install": f"""for word; do shift; case "$word" in -o|-g|kalshi) ;; *) set -- "$@" "$word" ;; esac; done
 exec {shutil.which("install")} "$@" """,
     "python": """[ "$1" = -m ] || exit "${OLD:-0}"
-mkdir -p "$3/bin"; printf '#!/bin/sh\\n' >"$3/bin/pip"; chmod 755 "$3/bin/pip" """,
+mkdir -p "$3/bin"; printf '#!/bin/sh\\n' >"$3/bin/pip"; chmod 755 "$3/bin/pip"
+cp "$3/bin/pip" "$3/bin/kalshi" """,
 }
 UNIT, SETTINGS = "etc/systemd/system/kalshi-trade.service", "etc/kalshi/kalshi.env"
 
@@ -53,6 +54,11 @@ def test_a_dry_run_prints_what_the_run_then_does(tmp_path: Path) -> None:
     assert (root / "usr/local/bin/kalshi-cron").stat().st_mode & 0o777 == 0o755
     assert [(root / name).stat().st_mode & 0o777 for name in ("etc/kalshi", SETTINGS, UNIT)] == [0o700, 0o600, 0o644]
     assert len(list((root / UNIT).parent.iterdir())) == len(list((ROOT / "scripts/systemd").glob("kalshi-*")))
+
+
+def test_the_version_is_that_of_the_installed_program_also_where_the_wrapper_has_no_settings(tmp_path: Path) -> None:
+    assert commands(install(tmp_path))[-1] == f"+ {tmp_path / 'root'}/opt/kalshi/bin/kalshi --version"
+    assert commands(install(tmp_path, "--dry-run", DESTDIR=""))[-1] == "+ /usr/local/bin/kalshi --version"
 
 
 def test_a_second_run_upgrades_and_keeps_what_you_changed(tmp_path: Path) -> None:
