@@ -94,19 +94,25 @@ def _is_of_person(alert: AlertRaised, halt: HaltState) -> bool:
     if alert.code == "GROUP_TRIGGERED":
         is_by_kill = halt.code == "CANCEL_ALL" and alert.ts >= halt.since - KILL_MS
         return is_by_kill or alert.ts < halt.resumed
-    is_done = alert.code == "CANCEL_ALL_RESULT" and alert.text.endswith(ALL_CANCELED)
-    return is_done or alert.code in _OF_PERSON
+    return _is_verified(alert) or alert.code in _OF_PERSON
+
+
+def _is_verified(alert: AlertRaised) -> bool:
+    """Return whether the kill switch verified that no order remains."""
+    return alert.code == "CANCEL_ALL_RESULT" and alert.text.endswith(ALL_CANCELED)
+
+
+def _ends(end: AlertRaised, alert: AlertRaised) -> bool:
+    """Return whether one alert is the end of another: for the kill switch, a later run that was verified."""
+    is_end = alert.code == end.code if _is_verified(end) else alert.code in ENDS.get(end.code, ())
+    return is_end and end.subject == alert.subject and end.ts >= alert.ts
 
 
 def _end(
     alert: AlertRaised, alerts: Iterable[AlertRaised], halt: HaltState, ended: Mapping[tuple[str, str], Ts]
 ) -> str:
     """Return since when an alert is over, by what ended it or by a resume; "" if it is not over."""
-    ends = [
-        each.ts
-        for each in alerts
-        if alert.code in ENDS.get(each.code, ()) and each.subject == alert.subject and each.ts >= alert.ts
-    ]
+    ends = [each.ts for each in alerts if _ends(each, alert)]
     seen = ended.get((alert.code, alert.subject))
     if seen is not None and seen >= alert.ts:
         ends.append(seen)

@@ -66,6 +66,15 @@ def test_the_end_that_a_check_saw_counts_until_the_alert_comes_again() -> None:
     assert standing.value.startswith("12 times, last at 1970-01-01T00:00:06Z: text")
 
 
+def test_a_kill_switch_that_verified_nothing_is_over_with_a_later_one_that_did() -> None:
+    failed = replace(alert("CANCEL_ALL_RESULT", ts=2_000), text="did NOT verify; orders may be live")
+    verified = replace(alert("CANCEL_ALL_RESULT", ts=5_000), text=f"the kill switch canceled 3 orders, {ALL_CANCELED}")
+    (over,), _ = errors([verified, failed], COUNT, halt=KILLED, now=Ts(9_000))
+    assert (over.severity, over.value[:30]) == ("warning", "over since 1970-01-01T00:00:05")
+    (standing,), _ = errors([replace(failed, ts=Ts(6_000)), verified], COUNT, halt=KILLED, now=Ts(9_000))
+    assert standing.value.endswith("orders may be live")
+
+
 KILLED = HaltState(code="CANCEL_ALL", since=Ts(1_000))
 
 
