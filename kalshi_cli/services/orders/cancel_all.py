@@ -304,7 +304,7 @@ class KillRun:
         is_written = TradingControl(resources).halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
         lock.hold(resources.machine.now())  # a resume may have held it, or the state directory did not exist yet
         if is_written:
-            resources.note("Trading is halted. To trade again, run `kalshi resume --reason TEXT`")
+            resources.note("Trading is halted")
         return is_written
 
     def run(self) -> None:
@@ -320,6 +320,8 @@ class KillRun:
             self._on_file = left_here(self._resources)  # no list names the orders
         if self.outcome.is_clean and not (self.outcome.canceled or self.outcome.over):
             self._explain_none()
+        if self.halted and not self.outcome.triggered:  # with triggered groups, the line about them names the command
+            self._resources.note("To trade again, run `kalshi resume --reason TEXT`")
         self._tell_result()
 
     def _explain_none(self) -> None:

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -315,6 +316,14 @@ def test_a_loop_leaves_no_group_behind(exchange: Served) -> None:
     assert (groups(exchange), kept(exchange)) == ([], ())
 
 
+def ways_to_resume(ended: Ended) -> list[str]:
+    return re.findall(r"kalshi resume --reason TEXT(?: --reset-groups)?", " ".join(ended.err.split()))
+
+
+def test_without_a_triggered_group_the_kill_switch_names_a_plain_resume(exchange: Served) -> None:
+    assert ways_to_resume(program("cancel-all")) == ["kalshi resume --reason TEXT"]
+
+
 def test_after_the_kill_switch_the_group_of_a_loop_waits_for_a_reset(exchange: Served) -> None:
     group_id = program("order", "group", "create", "--limit", "50", "--json").json["order_group_id"]
     assert buy().code == 0  # so that there is a state file
@@ -323,6 +332,7 @@ def test_after_the_kill_switch_the_group_of_a_loop_waits_for_a_reset(exchange: S
     assert buy("--group", group_id).code == 0
     ended = program("cancel-all", "--json")
     assert (ended.code, ended.json["canceled"]) == (0, 2), "what went with its group before the first look counts"
+    assert ways_to_resume(ended) == ["kalshi resume --reason TEXT --reset-groups"]
     assert kept(exchange) == (RunGroup(group_id, 0, is_triggered=True),)
     assert program("resume", "--reason", "test", "--yes").code == 0
     ended = program("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.3s")
