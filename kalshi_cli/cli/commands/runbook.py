@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, flags_of
-from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_out
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_markdown
 
 app = CommandGroup("Show step-by-step instructions for an incident.")
 
@@ -39,7 +39,7 @@ def runbook(
         return
     found = runbooks.runbook(name)
     if form is Format.PLAIN and not chosen_fields():
-        write_out(found.text)
+        write_markdown(found.text)
     elif form is Format.TABLE and not chosen_fields():
         from kalshi_cli.cli.screen.tables import draw_markdown
 

@@ -216,6 +216,39 @@ def _columns_of(stream: TextIO) -> int:
         return 0
 
 
+def write_markdown(text: str) -> None:
+    """Write Markdown as it is to stdout, for a narrower terminal behind a pipe with its lines broken between words."""
+    write_out(reflow(text, _columns_of(sys.stderr)))
+
+
+def reflow(text: str, width: int) -> str:
+    """Return Markdown of headings, paragraphs and lists with lines that fit; the text as it is if they do already."""
+    if not 0 < width < max(map(len, text.splitlines()), default=0):
+        return text
+    parts: list[str] = []
+    for line in text.splitlines():
+        if line and parts and parts[-1] and not _BLOCK.match(line):
+            parts[-1] += f" {line.strip()}"
+        else:
+            parts.append(line)
+    return "".join(f"{_folded_block(part, width)}\n" for part in parts)
+
+
+def _folded_block(text: str, width: int) -> str:
+    """Break a heading, a paragraph or an item between words; a command that fits into a line stays whole."""
+    mark = _BLOCK.match(text)
+    indent = " " * (mark.end() if mark else 0)
+    kept = re.sub(
+        "`[^`]*`", lambda found: found[0].replace(" ", GLUE if len(found[0]) < width - len(indent) else " "), text
+    )
+    lines = textwrap.wrap(kept, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace(GLUE, " ")
+
+
+_BLOCK = re.compile(r" *(?:#+|[-*]|\d+\.) ")
+"""The beginning of a heading or of an item of a list."""
+
+
 def wrap(line: str, width: int) -> str:
     """Break a line between words, with its indentation.
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import sys
 import termios
 from pathlib import Path
 
 import pytest
 
-from kalshi_cli.cli.screen.output import warn
+from kalshi_cli.cli.main import main
+from kalshi_cli.cli.screen.output import reflow, warn
 from kalshi_cli.cli.screen.tables import draw_markdown
+from kalshi_cli.services.monitoring.runbooks import Runbook, runbooks
 
 LONG = "Hidden, the terminal is too narrow: average price. Use a wider terminal or choose --fields"
 
@@ -74,6 +77,35 @@ def test_a_line_for_programs_stays_one_line(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_pipe_gets_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
     warn(LONG)
     assert capsys.readouterr().err == f"{LONG}\n"
+
+
+@pytest.mark.parametrize("book", runbooks(), ids=lambda book: book.name)
+def test_a_runbook_fits_a_narrow_terminal_with_whole_words_and_commands(book: Runbook) -> None:
+    shown = reflow(book.text, 48)
+    assert shown.split() == book.text.split()
+    assert max(map(len, shown.splitlines())) <= 48
+    commands = [command for command in re.findall("`[^`]*`", book.text) if len(command) <= 40 and "\n" not in command]
+    assert [command for command in commands if command not in shown] == []
+    assert (reflow(book.text, 0), reflow(book.text, 200)) == (book.text, book.text)
+
+
+def test_the_lines_of_an_item_begin_where_its_text_does() -> None:
+    text = "# Title\n\n1. One two `a b`\n   three.\n   - four five `six seven eight nine`\n"
+    assert reflow(text, 15) == (
+        "# Title\n\n1. One two\n   `a b` three.\n   - four five\n     `six seven\n     eight\n     nine`\n"
+    )
+
+
+def test_a_runbook_in_a_pipe_is_broken_for_the_terminal_behind_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 48))
+    with os.fdopen(theirs, "w") as stderr, os.fdopen(ours, "rb"), monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", stderr)
+        assert main(["runbook", "kill-switch"]) == 0
+    (book,) = (each for each in runbooks() if each.name == "kill-switch")
+    assert capsys.readouterr().out == reflow(book.text, 48) != book.text
 
 
 @pytest.mark.parametrize(("lines", "is_paged"), [(3, False), (60, True)])
