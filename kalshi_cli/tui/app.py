@@ -35,7 +35,7 @@ from kalshi_cli.tui.curve import chart
 from kalshi_cli.tui.dialogs import ConfirmDialog, HelpDialog, TextDialog, WordDialog, reason_of, word_reader
 from kalshi_cli.tui.head import attention, halt_text, header
 from kalshi_cli.tui.key_line import KEYS_SHOWN, KeyLine
-from kalshi_cli.tui.list_panel import FOCUSED, ListPanel, select_hint, title_of, titles_line
+from kalshi_cli.tui.list_panel import FOCUSED, ListPanel, market_hint, select_hint, title_of, titles_line
 from kalshi_cli.tui.market_page import HIGH, MarketPage
 from kalshi_cli.tui.ordered_keys import OrderedKeysApp
 from kalshi_cli.tui.questions import Changes, Consent, Question, change_of
@@ -356,7 +356,7 @@ class TopApp(OrderedKeysApp):
         if row is not None and row.ticker:
             self._ask_order(order_prompt(row.ticker), "o")
         else:
-            self._tell("Select a market for the order, such as a position: 1, then the arrow keys", is_error=False)
+            self._tell(market_hint(self._base.query(ListPanel)), is_error=False)
 
     def action_amend(self) -> None:
         """Ask for the new terms of the selected order, and change it after showing the plan."""

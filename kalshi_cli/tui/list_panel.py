@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -10,12 +10,16 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.units import pluralize
 from kalshi_cli.tui import picture
 from kalshi_cli.tui.key_line import KeyLine
 from kalshi_cli.views.live import LiveEvent
 
 FOCUSED = "▸"
 """The mark of the focused list, before its title."""
+
+MARKETS_KEY = picture.PANELS.index(picture.MARKETS) + 1
+"""The key of the list of markets, which has those that a search found."""
 
 LEAST_TITLE = 3
 """The length of the shortest titles: a key, a space and an ellipsis."""
@@ -47,6 +51,15 @@ def select_hint(what: str, name: str, focused: object) -> str:
     return f"Select {what} with the arrow keys" if focused.rows else focused.empty
 
 
+def market_hint(lists: Iterable[ListPanel]) -> str:
+    """Say how to select a market for an order: in a list that has some, else how to find one."""
+    with_rows = {each.panel.name for each in lists if each.rows}
+    for number, panel in enumerate(picture.PANELS, 1):
+        if panel.name in with_rows & {"positions", "markets"}:
+            return f"Select a market for the order: {number}, then the arrow keys"
+    return f"No market to select for the order. {picture.FIND_MARKETS}"
+
+
 class ListPanel(Static, can_focus=True):
     """A list with a selected row. Drawn as lines, because a table widget costs ten times as much a frame."""
 
@@ -69,6 +82,8 @@ class ListPanel(Static, can_focus=True):
         self._shown: object = None
         self._is_read = False
         self._words = ""
+        self._matches = 0
+        """The markets of the list of markets that contain the words."""
 
     @property
     def selected(self) -> picture.Row | None:
@@ -82,6 +97,8 @@ class ListPanel(Static, can_focus=True):
     def show(self, state: LiveEvent, words: str) -> None:
         """Show the rows of a state that contain the words; draw only what changed."""
         self.rows, self._words = picture.matching(self.panel.rows(state), words), safe_text(words.strip(), 30)
+        is_sought = not self.rows and self._words and self.panel is not picture.MARKETS
+        self._matches = len(picture.matching(picture.MARKETS.rows(state), words)) if is_sought else 0
         self._is_read = getattr(state, self.panel.name) is not None
         keys = [row.key for row in self.rows]
         if self._key is None and keys:
@@ -93,15 +110,18 @@ class ListPanel(Static, can_focus=True):
 
     @property
     def empty(self) -> str:
-        """Return the text of a list without rows: it is not read yet, has no row, or none with these words."""
+        """Return the text of a list without rows: not read yet, no row, or none with these words, but some markets."""
         if not self._is_read:
             return "Not read yet"
-        return f"No rows here contain: {self._words}. Esc shows all rows" if self._words else self.panel.empty
+        if not self._words:
+            return self.panel.empty
+        found = f" {pluralize(self._matches, 'market')} found: {MARKETS_KEY}." if self._matches else ""
+        return f"No rows here contain: {self._words}.{found} Esc shows all rows"
 
     def draw(self) -> None:
         """Draw the part of the list around the selected row."""
         width, height = self.content_size
-        shown = (self.rows, self.cursor, self._key, self.has_focus, width, height, self._is_read, self._words)
+        shown = (self.rows, self.cursor, self._key, self.has_focus, width, height, self._is_read, self.empty)
         if width <= 0 or height <= 0 or shown == self._shown or not self.display:
             return
         self._shown = shown

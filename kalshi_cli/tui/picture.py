@@ -298,6 +298,8 @@ def _number(name: str, width: int) -> Column:
     return Column(name, width, is_number=True)
 
 
+FIND_MARKETS = "To find some: /, after `kalshi catalog refresh`, or `kalshi top --list NAME`"
+
 PANELS = (
     Panel(
         "positions", "Positions",
@@ -334,9 +336,11 @@ PANELS = (
         "markets", "Markets",
         (Column("ticker", 34), _number("bid", 8), _number("quantity", 8), _number("ask", 8), _number("quantity", 8),
          Column("title", 0)),
-        _markets, "No markets", 5,
+        _markets, f"No markets. {FIND_MARKETS}", 5,
     ),
 )  # fmt: skip
+
+MARKETS = PANELS[-1]
 
 
 def cell(text: str, width: int, *, is_number: bool = False) -> str:
@@ -389,7 +393,7 @@ def list_lines(panel: Panel, rows: Sequence[Row], width: int, selected: int | No
     columns = with_room(fitted(panel.columns, rows), panel.least, width - 2)
     lines = [Text("  " + line([column.name for column in panel.columns], columns, width - 2), style="dim")]
     if not rows:
-        lines.append(Text(f"  {panel.empty}", style="dim"))
+        lines += [Text(f"  {each}", style="dim") for each in textwrap.wrap(panel.empty, max(1, width - 2))]
     for number, row in enumerate(rows):
         mark = "> " if number == selected else "  "
         style = f"{row.style} reverse" if number == selected else row.style

@@ -195,7 +195,9 @@ def test_a_search_also_finds_markets_of_the_catalog_until_it_ends(exchange: Serv
         markets, told = app.query_one("#markets", ListPanel), app.query_one("#said", Static)
         await pilot.press("6")
         assert FINE not in [row.ticker for row in markets.rows]
-        await pilot.press("slash", *"wind", "enter")
+        await pilot.press("1", "slash", *"wind", "enter")
+        await until(lambda: "No rows here contain: wind. 1 market found: 6. Esc shows all rows" in shown(app), pilot)
+        await pilot.press("6")
         await until(lambda: [row.cells[:2] for row in markets.rows] == [(FINE, "$0.031")], pilot)
         await pilot.press("down")
         burst(app, "obuy 1 @0.02\n")
