@@ -49,11 +49,18 @@ def outcome_text(outcome: object, held: HeldByMarket, plan: object = None) -> st
     return ""
 
 
+def canceled_count(count: int, *, is_minimum: bool) -> str:
+    """Return how many orders were canceled: "2 orders", or "at least 2 orders" where there may be more."""
+    if is_minimum:
+        return f"at least {pluralize(count, 'order')}" if count else "an unknown number of orders"
+    return pluralize(count, "order")
+
+
 def kill_sentence(done: CancelAllView) -> str:
     """Return what the kill switch canceled and what is left, in one sentence."""
     halted = "Trading is halted; " if done.halted else ""
     left = "unknown whether any is left" if done.remaining is None else f"{done.remaining} left"
-    return f"{halted}canceled {pluralize(done.canceled, 'order')}, {left}"
+    return f"{halted}canceled {canceled_count(done.canceled, is_minimum=done.is_minimum)}, {left}"
 
 
 def closes_text(outcome: object) -> str:

@@ -114,14 +114,18 @@ class CancelRow(OutputRow, frozen=True, kw_only=True):
 class CancelAllView(OutputRow, frozen=True, kw_only=True):
     """The result of the kill switch. `canceled` counts what this run canceled, `already_over` what had ended before.
 
-    These and `remaining` are 0 if no order matched.
+    These and `remaining` are 0 if no order matched. With `is_minimum` the list of orders could not be read before the
+    first cancel: it may have canceled more orders than `canceled`.
     """
 
     canceled: int
+    is_minimum: bool
     already_over: int
     remaining: int | None
     halted: bool
     seconds: float
+
+    headings = names(is_minimum="may be more")
 
 
 class OrderChangeView(OrderRow, frozen=True, kw_only=True):

@@ -290,6 +290,7 @@ def test_0_the_kill_switch_works_with_a_broken_state_file_and_halts_beside_it(ex
     assert ended.code == 0
     assert ended.json | {"seconds": 0} == {
         "canceled": 1,
+        "is_minimum": False,
         "already_over": 0,
         "remaining": 0,
         "halted": True,
@@ -308,6 +309,7 @@ def test_8_the_kill_switch_works_where_nothing_can_be_written_and_says_that_it_d
     assert ended.code == 8
     assert ended.json | {"seconds": 0} == {
         "canceled": 1,
+        "is_minimum": False,
         "already_over": 0,
         "remaining": 0,
         "halted": False,

@@ -776,6 +776,31 @@ def test_the_word_of_the_kill_switch_can_be_completed(exchange: Served) -> None:
     on_screen(act)
 
 
+def test_orders_canceled_while_the_exchange_was_frozen_are_counted(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert program("buy", TWO_SIDED, "3", "0.20", "--yes").code == 0
+    monkeypatch.setattr("kalshi_cli.services.orders.kill_switch.FIRST_LOOK_S", 0.2)
+    may_answer = threading.Event()
+    frozen = threading.Thread(target=lambda: exchange.call(may_answer.wait))
+
+    async def act(app: TopApp, pilot: Pilot[None]) -> None:
+        told = app.query_one("#said", Static)
+        await until(lambda: len(app._state.orders or ()) == 1, pilot)
+        try:
+            frozen.start()
+            await pilot.press("K", *"kill", "enter")
+            await until(lambda: "Trading is halted. To trade again, press r" in str(told.render()), pilot)
+            await until(lambda: "trying again" in str(told.render()), pilot)
+        finally:
+            may_answer.set()
+        await until(lambda: "0 left" in str(told.render()), pilot)
+        assert "Trading is halted; canceled at least 1 order, 0 left" in str(told.render())
+
+    on_screen(act)
+    frozen.join()
+
+
 def test_a_settled_market_is_not_locked_and_its_page_shows_a_long_refusal_in_full(exchange: Served) -> None:
     exchange.trade_a_little()
 

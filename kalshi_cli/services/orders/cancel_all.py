@@ -33,6 +33,7 @@ from kalshi_cli.services.trading.halts import TradingControl
 from kalshi_cli.services.trading.run_order_groups import note_group
 from kalshi_cli.store.lock import KillLock, holder
 from kalshi_cli.views.formats import short_ids
+from kalshi_cli.views.order_text import canceled_count
 from kalshi_cli.views.orders import CancelAllView
 
 MAX_IDS = 5
@@ -284,7 +285,7 @@ class KillRun:
         """Send a notice of what the cancels achieved, unless it was sent; `failure` ended the run before its result."""
         if failure is None and self.error is None:
             over = f" ({len(self.outcome.over)} more were already over)" if self.outcome.over else ""
-            text = f"the kill switch canceled {pluralize(self.outcome.canceled, 'order')}{over}, {ALL_CANCELED}"
+            text = f"the kill switch canceled {self._canceled}{over}, {ALL_CANCELED}"
         elif failure is None and self.outcome.is_clean:
             text = f"the kill switch: {self.error}"
         else:
@@ -318,7 +319,9 @@ class KillRun:
         self.outcome = msgspec.structs.replace(self.outcome, seconds=seconds)
         if not (self.outcome.is_answered or self.outcome.remaining_orders or self.outcome.in_doubt):
             self._on_file = left_here(self._resources)  # no list names the orders
-        if self.outcome.is_clean and not (self.outcome.canceled or self.outcome.over):
+        if self.outcome.is_minimum:
+            self._resources.note("The orders could not be listed before the first cancel: more may have been canceled")
+        elif self.outcome.is_clean and not (self.outcome.canceled or self.outcome.over):
             self._explain_none()
         if self.halted and not self.outcome.triggered:  # with triggered groups, the line about them names the command
             self._resources.note("To trade again, run `kalshi resume --reason TEXT`")
@@ -380,10 +383,17 @@ class KillRun:
                 self._interrupts.hold()
                 before, again = self.outcome, self._cancel()
                 self.outcome = msgspec.structs.replace(
-                    again, canceled=before.canceled + again.canceled, over=before.over or again.over
+                    again,
+                    canceled=before.canceled + again.canceled,
+                    is_minimum=before.is_minimum or again.is_minimum,
+                    over=before.over or again.over,
                 )
         if self.outcome.is_clean:
             self._interrupts.close()
+
+    @property
+    def _canceled(self) -> str:
+        return canceled_count(self.outcome.canceled, is_minimum=self.outcome.is_minimum)
 
     @property
     def view(self) -> CancelAllView:
@@ -392,6 +402,7 @@ class KillRun:
         remaining = outcome.remaining if outcome.is_verified else None  # only a verified list can show zero
         return CancelAllView(
             canceled=outcome.canceled,
+            is_minimum=outcome.is_minimum,
             already_over=len(outcome.over),
             remaining=remaining,
             halted=self.halted,
@@ -411,7 +422,7 @@ class KillRun:
             return _unclean(self.outcome, halt=halt, now=self._resources.clock.now())
         if is_unhalted:
             return StateFileError(
-                f"{pluralize(self.outcome.canceled, 'order')} canceled and none remains, but {_UNHALTED}",
+                f"{self._canceled} canceled and none remains, but {_UNHALTED}",
                 hint=f"stop the trading program (`kalshi stop`), check that {self._resources.state_dir} is "
                 "writable, then run `kalshi cancel-all` again",
             )

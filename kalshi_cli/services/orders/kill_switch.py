@@ -70,6 +70,8 @@ class KillSwitchResult(msgspec.Struct, frozen=True, kw_only=True):
     is_answered: bool = True
     over: tuple[Order, ...] = ()
     """Orders that were filled, expired or canceled before a cancel of this run reached them; not in `canceled`."""
+    is_minimum: bool = False
+    """No list was read before the first cancel: orders that only the exchange knew may be missing in `canceled`."""
     agreed: tuple[RfqQuote, ...] = ()
     """Accepted quotes that may still trade: they do not rest in the book and cannot be canceled."""
 
@@ -129,7 +131,7 @@ class KillSwitch:
         self._said: set[str] = set()
         self._refusals = 0
         self._is_paused = self._has_limits = self._has_looked_up = False
-        self._is_owed = self._is_listed = self._is_behind = False
+        self._is_owed = self._is_listed = self._is_behind = self._is_minimum = False
         self._doubted: list[Order] = []
         self._wrote_s = clock.monotonic()
 
@@ -159,7 +161,7 @@ class KillSwitch:
         resting = self._emptied({} if is_gone else self._known)
         left = tuple((self._known if resting is None else resting).values())
         ended = self._ended_before(since)
-        gone = self._known.keys() | {order.order_id for order in self._grouped()}
+        gone = self._known.keys() | {order.order_id for order in self._unlisted()}
         return KillSwitchResult(
             canceled=len(gone - ended.keys()) - len(left),
             over=tuple(ended.values()),
@@ -170,6 +172,7 @@ class KillSwitch:
             in_doubt=tuple(self._travelling),
             unexplained=tuple(self._unexplained),
             is_answered=self._is_answered or not self._scope.is_everything,
+            is_minimum=self._is_minimum,
         )
 
     def _emptied(self, pending: dict[str, Order]) -> dict[str, Order] | None:
@@ -276,6 +279,7 @@ class KillSwitch:
             self._over |= before
 
         if self._scope.is_everything:
+            self._is_minimum = self._is_minimum or not self._is_listed
             self._write(ask)
         return bool(taken)
 
@@ -325,7 +329,7 @@ class KillSwitch:
         """Read the first list, for the count: it may be old, and it may not delay the cancels for long."""
         with self._client.reading_within(FIRST_LOOK_S):
             self._list()
-        grouped = len(self._grouped())
+        grouped = len(self._unlisted())
         if not (self._known or grouped):
             return
         text = f"Found {pluralize(len(self._known), 'resting order')}"
@@ -395,15 +399,19 @@ class KillSwitch:
         An unexpired one counts as canceled in a triggered group where the exchange's list cannot be read.
         """
         expired = [order for order in self._rested if order.expires and order.expires <= since]
-        grouped = self._grouped()
-        canceled = canceled_since(self._client, grouped, since)
-        over = [*expired, *(each for each in grouped if canceled is not None and each.order_id not in canceled)]
+        unlisted = self._unlisted()
+        canceled = canceled_since(self._client, unlisted, since)
+        over = [*expired, *(each for each in unlisted if canceled is not None and each.order_id not in canceled)]
         return {each.order_id: each for each in over if each.order_id not in self._known} | self._traded
 
-    def _grouped(self) -> list[Order]:
-        """Return the orders that rested in triggered groups by the state file, and that no list shows."""
-        unlisted = [order for order in self._rested if order.order_id not in self._known]
-        return [order for order in unlisted if order.order_group_id in self._triggered]
+    def _unlisted(self) -> list[Order]:
+        """Return the orders that rested by the state file, that no list shows, and that this run may have canceled.
+
+        They were in triggered groups, or ended where no list was read before the first cancel.
+        """
+        rested = {each.order_id: each for each in self._rested if each.order_id not in self._known}
+        live = {each.order_id for each in self._live()} - self._over if self._is_minimum else rested.keys()
+        return [each for key, each in rested.items() if key not in live or each.order_group_id in self._triggered]
 
     def _look_at(self, order: Order) -> None:
         events, ticker = self._scope.event, order.ticker

@@ -74,7 +74,7 @@ def test_a_state_file_that_another_program_holds_delays_no_cancel(exchange: Serv
     other.close()
     assert (ended.code, exchange.resting()) == (0, [])
     assert ended.json | {"seconds": 0} == {
-        "canceled": 1, "already_over": 0, "remaining": 0, "halted": True, "seconds": 0,
+        "canceled": 1, "is_minimum": False, "already_over": 0, "remaining": 0, "halted": True, "seconds": 0,
     }  # fmt: skip
     assert "locked" in ended.err
     assert buy().code != 0

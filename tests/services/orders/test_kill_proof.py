@@ -218,6 +218,37 @@ def test_a_list_is_not_new_because_the_same_answer_comes_again(sim: Simulation) 
         is_list_current(sim.client, sim.clock, written_s)
 
 
+def test_an_order_on_file_whose_cancel_got_no_answer_before_any_list_is_counted_and_the_count_is_a_minimum(
+    sim: Simulation,
+) -> None:
+    """The exchange froze, and did the cancel of everything when it went on: nobody heard of it."""
+    place(sim)
+    canceled = place(sim, price=cents(20))
+    sim.exchange.cancel("alice", canceled.order_id, sim.clock.now())
+    sim.quote(BID, 20, 1, who="alice")  # no file knows it
+    sim.clock.advance(5)
+    frozen: list[str] = []
+
+    def freeze(request: httpx.Request) -> None:
+        if not frozen:
+            if request.method == "DELETE":
+                frozen.append("done")
+            raise httpx.ReadTimeout("frozen", request=request)
+
+    sim.wire.after = freeze
+    outcome = press(sim, 60.0)
+    assert frozen
+    assert sim.exchange.resting("alice") == []
+    assert (outcome.is_clean, outcome.canceled, outcome.is_minimum) == (True, 1, True)
+    assert [order.order_id for order in outcome.over] == [canceled.order_id]
+
+
+def test_a_count_after_a_list_is_no_minimum(sim: Simulation) -> None:
+    place(sim)
+    outcome = press(sim)
+    assert (outcome.canceled, outcome.is_minimum) == (1, False)
+
+
 # -- by id ----------------------------------------------------------------------------------------------------------
 
 
