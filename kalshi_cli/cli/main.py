@@ -22,6 +22,7 @@ from typer.main import get_group, get_install_completion_arguments
 from kalshi_cli.base.errors import ExitCode, KalshiError, TerminationRequested, UsageError, cut_off
 from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact, safe_lines, safe_text
 from kalshi_cli.cli.global_options import GlobalOptions
+from kalshi_cli.cli.help_text import write_list
 from kalshi_cli.cli.options import HelpGroup
 from kalshi_cli.cli.screen.output import (
     STDOUT,
@@ -197,7 +198,7 @@ class Root(HelpGroup):
         shown = list(SECTIONS.items())[: BASIC_SECTIONS if ctx.meta.get(_BARE) else None]
         for title, entries in shown:
             with formatter.section(title):
-                formatter.write_dl([(name, summary(name)) for name in entries])
+                write_list(formatter, [(name, summary(name)) for name in entries])
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         if not ctx.meta.get(_BARE):

@@ -31,6 +31,7 @@ from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse
 from kalshi_cli.cli.completion import add_completion
 from kalshi_cli.cli.exit_codes import may_write, only_reads
 from kalshi_cli.cli.global_options import GLOBAL, GlobalOptions, choice, global_options
+from kalshi_cli.cli.help_text import WholeNames, write_list
 from kalshi_cli.cli.option_values import missing_values, refuse_option_values, with_placeholders
 from kalshi_cli.cli.screen.output import Format, default_format, info, set_command, warn, write_out
 from kalshi_cli.cli.unknown_commands import hint_for
@@ -283,10 +284,10 @@ def _write_options(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any)
     for name, lines in sections.items():
         if lines:
             with formatter.section(name):
-                formatter.write_dl(lines)
+                write_list(formatter, lines)
 
 
-class HelpCommand(TyperCommand):
+class HelpCommand(WholeNames, TyperCommand):
     """A command that also takes the global options."""
 
     def __init__(self, *args: Any, params: list[Any], **more: Any) -> None:
@@ -336,7 +337,7 @@ class HelpCommand(TyperCommand):
         return _list_line(self.help)
 
 
-class HelpGroup(TyperGroup):
+class HelpGroup(WholeNames, TyperGroup):
     """A group that also takes the global options, and suggests the nearest command.
 
     Without a command it runs the `default` one. Without a default it shows its help, or with `needs_name` refuses. With

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import resource
 import signal
 import subprocess
@@ -126,6 +127,23 @@ def test_a_habit_from_another_program_has_a_hint(line: str, hint: str, capsys: C
     shown = capsys.readouterr()
     assert shown.out == ""
     assert f"hint: {hint}" in " ".join(shown.err.split())
+
+
+@pytest.mark.parametrize("width", [40, 48, 60, 64, 72, 80])
+@pytest.mark.parametrize("words", ["top", "buy", "alerts add", "close", "lock", "sim pause", "cancel-all"])
+def test_help_fits_a_narrow_terminal_and_keeps_the_names_of_options_whole(
+    words: str, width: int, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def options(columns: int) -> tuple[str, set[str]]:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert main([*words.split(), "-h"]) == 0
+        shown = capsys.readouterr().out
+        return shown, set(re.findall(r"(?<![\w-])--[\w-]*", shown))
+
+    shown, names = options(width)
+    assert names == options(100)[1]
+    lines = [line for line in shown.splitlines() if not line.startswith("  kalshi ")]  # examples are copied whole
+    assert [line for line in lines if len(line) > width] == []
 
 
 def test_every_command_says_what_it_does() -> None:

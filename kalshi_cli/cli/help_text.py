@@ -1,0 +1,38 @@
+"""The help of a command in the width of its terminal. The names of options stay whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from shutil import get_terminal_size
+from typing import Any
+
+LEAST_WIDTH = 30
+NARROW = 60
+"""In less than these columns the names of options take a third of the width; a longer name has a line of its own."""
+
+_UNBROKEN = "\N{NON-BREAKING HYPHEN}"
+
+
+class WholeNames:
+    """A command whose help is as wide as the terminal, also one of less than 50 columns, and keeps names whole."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help."""
+        formatter = ctx.make_formatter()
+        formatter.width = min(formatter.width, max(LEAST_WIDTH, get_terminal_size().columns - 2))
+        write_text = formatter.write_text
+        formatter.write_text = lambda text: write_text(unbroken(text))
+        self.format_help(ctx, formatter)  # type: ignore[attr-defined]
+        return str(formatter.getvalue()).replace(_UNBROKEN, "-").rstrip("\n")
+
+
+def unbroken(text: str) -> str:
+    """Return a text in which no line may end within the name of an option, until its help is complete."""
+    return re.sub(r"--[\w-]+", lambda found: found[0].replace("-", _UNBROKEN), text)
+
+
+def write_list(formatter: Any, lines: Sequence[tuple[str, str]]) -> None:
+    """Write names with their texts, side by side."""
+    most = 30 if formatter.width >= NARROW - 2 else formatter.width // 3
+    formatter.write_dl([(name, unbroken(text)) for name, text in lines], col_max=most)
