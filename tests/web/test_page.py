@@ -189,7 +189,9 @@ def test_from_a_phone_the_kill_switch_asks_once_and_stops_everything(tab: Tab, e
     tab.set_viewport_size(PHONE)  # type: ignore[arg-type]
     wide = tab.evaluate("document.documentElement.scrollWidth")
     assert wide <= PHONE["width"], "nothing is cut off on a phone"
+    expect(tab.locator("tbody tr").first).to_be_visible(timeout=WITHIN_MS)
     tab.click("#kill")
+    expect(tab.locator("#question")).to_have_text("Halt trading and cancel EVERY order (2 now)?", timeout=WITHIN_MS)
     expect(tab.locator("#facts")).to_contain_text("cancel every order", timeout=WITHIN_MS)
     tab.click("#no")
     assert len(exchange.resting()) == 2
@@ -402,6 +404,11 @@ def test_an_error_names_pages_in_place_of_commands(exchange: Served, page: Page,
         assert exchange.call(lambda: exchange.exchange.position(ME, TWO_SIDED)) == 600, (
             "more than the position is refused"
         )
+        opened.fill("#answer input", "2")
+        expect(opened.locator("#outcome")).to_be_empty()
+        expect(opened.locator("#yes")).to_have_text("Review")
+        opened.click("#yes")
+        expect(opened.locator("#facts")).to_contain_text("2 of 6 YES", timeout=WITHIN_MS)
 
 
 @pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)

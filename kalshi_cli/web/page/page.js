@@ -154,6 +154,7 @@ async function act(words, request, field, name = "reason") {
     } catch (error) { fail(error); }
     if (!isOver()) $("yes").disabled = false;
   };
+  input.oninput = () => { $("outcome").textContent = ""; $("yes").hidden = false; }; // another text may be reviewed
   input.onkeydown = (event) => { if (event.key === "Enter" && !plan && !$("yes").hidden) { event.preventDefault(); $("yes").click(); } };
   $("no").textContent = "Go back";
   $("no").onclick = () => dialog.close();
@@ -564,7 +565,10 @@ function take(news) {
 async function begin() {
   $("pause").onclick = () => act("Pause trading?", { do: "pause", reason: "from the page" });
   $("resume").onclick = () => act("Resume trading?", { do: "resume", reason: "", reset_groups: true }, "Why is it safe again?");
-  $("kill").onclick = () => act("Halt trading and cancel EVERY order?", { do: "kill" });
+  $("kill").onclick = () => {
+    const orders = state.parts.orders;
+    act(`Halt trading and cancel EVERY order${orders ? ` (${orders.length} now)` : ""}?`, { do: "kill" });
+  };
   $("logout").onclick = async () => { await call("logout", {}); location.reload(); };
   addEventListener("hashchange", () => { open(); scrollTo(0, 0); $("main").focus({ preventScroll: true }); });
   setInterval(head, 1000);
