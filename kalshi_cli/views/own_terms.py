@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from kalshi_cli.base.units import Qty
 from kalshi_cli.core.model.order_terms import OwnTerms, fill_terms, own_terms, typed_terms
 from kalshi_cli.views.orders import OrderChangeView, OrderRow, QueueRow
-from kalshi_cli.views.portfolio import HoldingRow
+from kalshi_cli.views.portfolio import HoldingRow, PortfolioView
 from kalshi_cli.views.row import own_amount, own_price
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "order_terms",
     "own_terms",
     "typed_terms",
+    "with_orders_as_meant",
 ]
 
 HeldByMarket = Mapping[tuple[int, str], Qty]
@@ -59,6 +60,12 @@ def in_own_terms(order: R, held: HeldByMarket) -> R:
     if isinstance(turned, OrderChangeView):
         return replace(turned, price_before=own_price("no", turned.price_before))
     return turned
+
+
+def with_orders_as_meant(view: PortfolioView) -> PortfolioView:
+    """Return a portfolio whose orders have side, action and price as the user means them."""
+    held = held_by_market(view.positions)
+    return replace(view, orders=tuple(in_own_terms(each, held) for each in view.orders))
 
 
 def held_by_market(positions: Iterable[HoldingRow]) -> dict[tuple[int, str], Qty]:

@@ -78,9 +78,13 @@ def portfolio(ctx: typer.Context, paper: Paper = False) -> None:
     kalshi portfolio
     kalshi portfolio --json
     """
+    from kalshi_cli.views.own_terms import with_orders_as_meant
+
     with open_services(ctx) as kalshi:
         view, title = account_of(kalshi, paper=paper).portfolio(), f"Portfolio ({_name(kalshi, paper=paper)})"
         if flags_of(ctx).verbose or (flags_of(ctx).form or default_format()) is not Format.TABLE:
+            if is_for_people(ctx):
+                view = with_orders_as_meant(view)
             show_view(ctx, view, title=title, now=kalshi.now)
         else:
             from kalshi_cli.cli.screen.portfolio import draw_portfolio

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -800,3 +801,17 @@ def test_a_cancel_of_a_canceled_order_ends_with_0_and_of_a_filled_one_with_4(exc
     assert filled["status"] == "filled"
     for ids in ([filled["order_id"]], [filled["order_id"], mine]):
         assert program("cancel", *ids, "--json").code == 4
+
+
+def test_portfolio_in_a_pipe_shows_an_order_to_buy_no_as_order_list_does(exchange: Served) -> None:
+    placed = program("buy", TWO_SIDED, "1", "0.50", "--no", "--json").json["order_id"]
+    cells = [
+        re.split(r"  +", line)
+        for words in (("portfolio",), ("order", "list"))
+        for line in program(*words, "--format", "plain").out.splitlines()
+        if line.startswith(placed)
+    ]
+    assert len(cells) == 2
+    assert cells[0][2:7] == cells[1][2:7] == [TWO_SIDED, "no", "buy", "ask", "$0.50"]
+    (row,) = program("portfolio", "--json").json["orders"]
+    assert (row["side"], row["action"], row["price"], row["typed_side"]) == ("yes", "sell", "0.5000", "no")
