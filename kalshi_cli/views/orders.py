@@ -125,7 +125,7 @@ class CancelAllView(OutputRow, frozen=True, kw_only=True):
     halted: bool
     seconds: float
 
-    headings = names(is_minimum="may be more")
+    screen = ("canceled", "already_over", "remaining", "halted", "seconds")
 
 
 class OrderChangeView(OrderRow, frozen=True, kw_only=True):

@@ -266,6 +266,9 @@ class _NoCourier:
     def begin(self, _count_shards: Callable[[], int]) -> None:
         """Nothing is told."""
 
+    def end_last(self, _last: int) -> None:
+        """Nothing was told."""
+
     def running(self, _subject: str) -> AbstractContextManager[None]:
         return nullcontext()
 
