@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -48,17 +47,26 @@ def merged(listed: Sequence[TopRow], followed: Sequence[TopRow]) -> tuple[TopRow
     return (*first.values(), *(row for row in followed if row.ticker not in first))
 
 
+Warn = Callable[[str, bool], None]
+"""Takes words, and whether they report an error."""
+
+
+def _silent(_words: str, _is_error: bool) -> None:
+    """Say nothing."""
+
+
 class ListPrices:
     """Reads the prices of some markets every few seconds, and of those that a search finds in the local catalog.
 
     Prices that cannot be read are not shown, and old ones show their age: the row says so.
     """
 
-    def __init__(self, open_account: OpenAccount, tickers: Sequence[str], clock: Clock) -> None:
-        self._open = open_account
+    def __init__(self, open_account: OpenAccount, tickers: Sequence[str], clock: Clock, warn: Warn = _silent) -> None:
+        """Start with `start` or `search`; `warn` gets why a search cannot find anything."""
+        self._open, self._warn = open_account, warn
         self._tickers = tuple(tickers)
         self._clock = clock
-        self._is_open, self._is_started, self._words = True, False, ""
+        self._is_open, self._is_started, self._words, self._searches = True, False, "", 0
         self._found: tuple[tuple[TopRow, ...], float] = empty_rows(self._tickers, "reading"), math.inf
         """The rows, and the monotonic second since which their prices may be wrong; none for rows without prices."""
         self._taken: tuple[TopRow, ...] = ()
@@ -71,6 +79,7 @@ class ListPrices:
     def search(self, words: str) -> None:
         """Read the open markets with these words too, as far as the local catalog has them; "" for none."""
         self._words = words
+        self._searches += 1
         if words:
             self._start()
 
@@ -93,30 +102,32 @@ class ListPrices:
         return rows
 
     def _read(self) -> None:
-        tickers, words = self._tickers, ""
+        tickers, searches = self._tickers, 0
         while self._is_open:
             try:
                 with self._open() as kalshi:
                     while self._is_open:
-                        if self._words != words:
-                            words = self._words
-                            tickers = self._with_found(kalshi, words)
+                        if self._searches != searches:
+                            searches = self._searches
+                            tickers = self._with_found(kalshi, self._words)
                         began = self._clock.monotonic()
                         self._found = (kalshi.trading.best_prices(tickers), began) if tickers else ((), math.inf)
-                        self._wait(words)
+                        self._wait(searches)
             except KalshiError as error:
                 self._found = empty_rows(tickers, f"cannot be read: {error.message}"), math.inf
-                self._wait(words)
+                self._wait(searches)
 
     def _with_found(self, kalshi: Kalshi, words: str) -> tuple[str, ...]:
         """Return the markets of the list, and those that the words find; no others without a catalog."""
         found: list[str] = []
-        with suppress(UsageError, StateFileError):
+        try:
             if words:
                 found += (row.ticker for row in kalshi.markets.list(search=words, limit=MAX_FOUND, is_offline=True))
+        except (UsageError, StateFileError) as error:
+            self._warn(f"{error.message}, so the search finds no other markets: {error.hint}", True)
         return tuple(dict.fromkeys((*self._tickers, *found)))
 
-    def _wait(self, words: str) -> None:
+    def _wait(self, searches: int) -> None:
         until = self._clock.monotonic() + EVERY_S
-        while self._is_open and self._words == words and self._clock.monotonic() < until:
+        while self._is_open and self._searches == searches and self._clock.monotonic() < until:
             self._clock.sleep(NAP_S)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from shutil import get_terminal_size
 from typing import Any
 
+from kalshi_cli.cli.screen.output import command_lines
+
 LEAST_WIDTH = 30
 NARROW = 60
 """In less than these columns the names of options take a third of the width; a longer name has a line of its own."""
@@ -24,7 +26,17 @@ class WholeNames:
         write_text = formatter.write_text
         formatter.write_text = lambda text: write_text(unbroken(text))
         self.format_help(ctx, formatter)  # type: ignore[attr-defined]
-        return str(formatter.getvalue()).replace(_UNBROKEN, "-").rstrip("\n")
+        lines = str(formatter.getvalue()).replace(_UNBROKEN, "-").rstrip("\n").split("\n")
+        return "\n".join(_example(line, formatter.width) for line in lines)
+
+
+def _example(line: str, width: int) -> str:
+    """Return a line of help; an example that is too long is broken between words, to be copied whole."""
+    command = line.lstrip()
+    indent = line[: len(line) - len(command)]
+    if not command.startswith("kalshi "):
+        return line
+    return " \\\n".join(indent + part for part in command_lines(command, width - len(indent)))
 
 
 def unbroken(text: str) -> str:

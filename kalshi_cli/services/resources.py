@@ -95,6 +95,8 @@ class Resources:
     """The name of this computer, which notices carry."""
     transport: BaseTransport | None = None
     """Carries requests instead of sockets, for a caller with the exchange in its own process."""
+    _catalogues: list[Catalogue] = field(default_factory=list)
+    """The market catalog once it was opened."""
 
     # -- the account and its files --------------------------------------------------------------------------------
 
@@ -224,15 +226,15 @@ class Resources:
         """The state files that `remembered` opened, with the identity of the file, by home and thread."""
         return {}
 
-    @cached_property
+    @property
     def catalogue(self) -> Catalogue | None:
-        """Open the local market catalog, if it exists; reading creates nothing."""
+        """Open the local market catalog, if it exists by now; reading creates nothing."""
         from kalshi_cli.store.catalog.sqlite_catalog import open_catalogue
 
-        found = open_catalogue(self.config)
-        if found is not None:
+        if not self._catalogues and (found := open_catalogue(self.config)) is not None:
             self.stack.callback(found.close)
-        return found
+            self._catalogues.append(found)
+        return self._catalogues[0] if self._catalogues else None
 
     # -- the exchange ---------------------------------------------------------------------------------------------
 

@@ -111,7 +111,7 @@ class TopApp(OrderedKeysApp):
         super().__init__()
         self._open, self._clock, self._tickers = open_account, clock, tickers
         self._typed = TypedTexts()
-        self._list = ListPrices(open_account, tickers, clock)
+        self._list = ListPrices(open_account, tickers, clock, self._tell_from_thread)
         self._listed: tuple[TopRow, ...] = ()
         self._followed: tuple[TopRow, ...] = ()
         self._source = EventSource(open_account, clock)

@@ -403,7 +403,10 @@ _STEADY = (
     # Times that are not those of the listing (2024, 2040): the exchange's in whole seconds, ours in milliseconds.
     (r"\b20(?!24|40)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z", "<a time of the run>"),
     (r"\b[A-Z][a-z]{2} \d+ \d\d:\d\d [A-Z]{2,5} \((?:now|in \d+[smhd]|\d+[smhd] ago)\)", "<a time of the run>"),
-    (r"(?m)(?<=  )(?:now|\d+s ago) *$", "<a time of the run>"),  # a table without room for the clock time
+    (
+        r"(?m)(?:^|(?<=  ))(?:now|\d+[sm] ago)(?= *$|  )",
+        "<a time of the run>",
+    ),  # a table without room for the clock time
     (r"(?<=  )[A-Z][a-z]{2} \d{1,2}(?=  )", "<a time of the run>"),  # the days of a tax lot
     (r"(?<=  )in \d{3,}d\b", "in <some> d"),  # until a market of 2040 closes
     (r"\b20(?!24|40)\d\d-\d\d-\d\d \d\d:\d\d(?: [A-Z]{2,5})?\b", "<a time of the run>"),

@@ -189,11 +189,14 @@ def test_keys_search_and_open_a_market(exchange: Served) -> None:
 
 def test_a_search_also_finds_markets_of_the_catalog_until_it_ends(exchange: Served) -> None:
     exchange.trade_a_little()
-    assert program("catalog", "refresh").code == 0
 
     async def look(app: TopApp, pilot: Pilot[None]) -> None:
         markets, told = app.query_one("#markets", ListPanel), app.query_one("#said", Static)
-        await pilot.press("6")
+        await pilot.press("slash", *"wind", "enter")
+        await until(lambda: "No local catalog, so the search finds no other markets" in str(told.render()), pilot)
+        assert "kalshi catalog refresh" in str(told.render())
+        assert await asyncio.to_thread(lambda: program("catalog", "refresh").code) == 0
+        await pilot.press("escape", "6")
         assert FINE not in [row.ticker for row in markets.rows]
         await pilot.press("1", "slash", *"wind", "enter")
         await until(lambda: "No rows here contain: wind. 1 market found: 6. Esc shows all rows" in shown(app), pilot)

@@ -184,7 +184,7 @@ def fills(
         lines: Sequence[OutputRow] = found
         if not (found or paper):
             note_unknown(kalshi.resources, info, ticker=name)
-        if is_terse(ctx):
+        if is_terse(ctx) or (flags_of(ctx).form is Format.TABLE and not chosen_fields()):
             of, lines = FillLine, fill_lines(found)
         elif shows_side_in_words(ctx):
             of, lines = FillScreen, [fill_screen(row) for row in found]

@@ -267,11 +267,15 @@ def wrap(line: str, width: int) -> str:
 
 
 def _glued(command: str, width: int) -> str:
-    """Return the command as one word; with marks where it must be broken. A backslash would be text within quotes."""
-    parts = [command]
-    if len(command) > width and not {"'", '"'} & set(command):
-        parts = textwrap.wrap(command, width - len(" \\"), break_long_words=False, break_on_hyphens=False)
-    return BREAK.join(parts).replace(" ", GLUE)
+    """Return the command as one word; with marks where it must be broken."""
+    return BREAK.join(command_lines(command, width)).replace(" ", GLUE)
+
+
+def command_lines(command: str, width: int) -> list[str]:
+    """Return the lines of a command, to be joined by backslashes, which would be text within quotes."""
+    if len(command) <= width or {"'", '"'} & set(command):
+        return [command]
+    return textwrap.wrap(command, width - len(" \\"), break_long_words=False, break_on_hyphens=False)
 
 
 COMMAND, GLUE = re.compile("`[^`]*`|(?<=: )kalshi .*$"), "\0"

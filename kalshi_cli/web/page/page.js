@@ -148,6 +148,8 @@ async function act(words, request, field, name = "reason") {
         open();
         if (isOver()) return;
         $("outcome").textContent = done.result;
+        $("facts").replaceChildren(); // the result is what counts now
+        $("warnings").replaceChildren();
         $("yes").hidden = true;
         $("no").textContent = "Close";
       }
