@@ -39,14 +39,19 @@ for unit in kalshi-trade.service kalshi-check.timer kalshi-dashboard.service; do
     [ -n "$dry" ] || ! systemctl is-active --quiet "$unit" 2>/dev/null || fail "$unit runs: systemctl stop $unit"
 done
 
-id kalshi >/dev/null 2>&1 || run useradd --system --home-dir /var/lib/kalshi --shell /usr/sbin/nologin kalshi
+own="-o kalshi -g kalshi"
+if [ -n "$root" ]; then
+    own= # nothing outside DESTDIR changes
+elif ! id kalshi >/dev/null 2>&1; then
+    run useradd --system --home-dir /var/lib/kalshi --shell /usr/sbin/nologin kalshi
+fi
 [ -x "$root/opt/kalshi/bin/pip" ] || run "$python" -m venv "$root/opt/kalshi"
 run "$root/opt/kalshi/bin/pip" install --require-hashes -r requirements.lock
 run "$root/opt/kalshi/bin/pip" install --no-deps --no-build-isolation .
 run install -d -m 755 "$root/usr/local/bin" "$root/etc/systemd/system"
 run install -m 755 scripts/systemd/kalshi scripts/cron/kalshi-cron "$root/usr/local/bin/"
-run install -d -m 700 -o kalshi -g kalshi "$root/etc/kalshi" "$root/var/lib/kalshi"
-keep scripts/systemd/kalshi.env "$root/etc/kalshi/kalshi.env" -m 600 -o kalshi -g kalshi
+run install -d -m 700 $own "$root/etc/kalshi" "$root/var/lib/kalshi"
+keep scripts/systemd/kalshi.env "$root/etc/kalshi/kalshi.env" -m 600 $own
 for unit in scripts/systemd/kalshi-*; do
     keep "$unit" "$root/etc/systemd/system/${unit##*/}" -m 644
 done

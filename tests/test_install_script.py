@@ -50,6 +50,10 @@ def test_a_dry_run_prints_what_the_run_then_does(tmp_path: Path) -> None:
     planned = install(tmp_path, "--dry-run")
     assert not (tmp_path / "root").exists()
     assert commands(planned) == commands(install(tmp_path))
+    assert not any("useradd" in line or "-o kalshi" in line for line in commands(planned)), "only for a trial"
+    here = commands(install(tmp_path, "--dry-run", DESTDIR=""))
+    assert any(line.startswith("+ useradd") for line in here)
+    assert any("-o kalshi -g kalshi" in line and line.endswith("/etc/kalshi/kalshi.env") for line in here)
     root = tmp_path / "root"
     assert (root / "usr/local/bin/kalshi-cron").stat().st_mode & 0o777 == 0o755
     assert [(root / name).stat().st_mode & 0o777 for name in ("etc/kalshi", SETTINGS, UNIT)] == [0o700, 0o600, 0o644]

@@ -43,9 +43,13 @@ CHANGE_HINT = '; to change or cancel something: POST /api/v1/plans, such as {"do
 """The end of a hint about a method that would change something."""
 
 
+_AMEND = "change --price, --count, --expires-in or --no-expiry", "change `price` or `count`"
+"""The hint of an amend that changes nothing, and its words here, where an amend has only these fields."""
+
+
 def for_program(hint: str) -> str:
     """Return a hint in the words of the JSON API."""
-    return _NAMED.sub(_translate, hint)
+    return _NAMED.sub(_translate, hint.replace(*_AMEND))
 
 
 def _translate(found: re.Match[str]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
@@ -69,6 +70,8 @@ MAX_STREAMS = 16
 FRAME_S = 0.2
 STILL_S = 5.0
 """Seconds after which a stream without news gets a comment, so that a dead connection is noticed."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 T = TypeVar("T")
 
@@ -392,7 +395,8 @@ def _failed(request: Request, error: KalshiError, **more: object) -> Response:
     """
     words = _words_for(request)
     message, details = words(error.message), getattr(error, "details", "")
-    reply = _problem(status_of(error), error.code, message, words(error.hint), error.exit_code, details, **more)
+    texts = {"details": details, "order_id": error.order_id}
+    reply = _problem(status_of(error), error.code, message, words(error.hint), error.exit_code, texts, **more)
     if isinstance(error, AccountBusyError):
         reply.headers["Retry-After"] = "1"
     return reply
@@ -443,9 +447,10 @@ def _refusal_page(refusal: Refusal) -> Response:
 
 
 def _problem(
-    status: int, code: str, message: str, hint: str, exit_code: int, details: str = "", **more: object
+    status: int, code: str, message: str, hint: str, exit_code: int, known: Mapping[str, str] = NOTHING, **more: object
 ) -> Response:
-    texts = {"message": message, "hint": hint, **({"details": details} if details else {})}
+    """Return an error as JSON; of the texts that may be `known`, those that are not empty."""
+    texts = {"message": message, "hint": hint, **{name: text for name, text in known.items() if text}}
     words = {name: safe_text(redact(text)) for name, text in texts.items()}
     return _json({"error": {"code": code, **words, "exit_code": int(exit_code)}, **more}, status)
 

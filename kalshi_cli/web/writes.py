@@ -67,8 +67,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
 # `tickers` are separated by spaces.
 WRITES: dict[str, Write] = {
     "pause": Write(
-        "Pause trading", ("reason",), True, HaltView, "trading",
-        lambda trading, given: trading.plan_pause(given["reason"]),
+        "Pause trading", (), True, HaltView, "trading",
+        lambda trading, given: trading.plan_pause(given.get("reason", "")),
+        optional=("reason",),
     ),
     "kill": Write(
         "Halt trading and cancel every order", (), True, CancelAllView, "orders",

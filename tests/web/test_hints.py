@@ -36,7 +36,7 @@ def test_a_command_or_an_option_with_a_request_is_named_by_that() -> None:
         ("add --reason TEXT; it is saved with the state", "add `reason` TEXT; it is saved with the state"),
         (
             "change --price, --count, --expires-in or --no-expiry",
-            "change `price`, `count`, `expires_in` or --no-expiry",
+            "change `price` or `count`",
         ),
     ):
         assert for_program(hint) == said

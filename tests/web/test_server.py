@@ -239,6 +239,7 @@ def test_an_order_takes_an_id_and_a_time_in_force(page: Page, exchange: Served) 
     assert page.get("orders/daily-1").json()["order_id"] == row["order_id"]
     used = page.post("plans", {**order, "client_order_id": "daily-1"})
     assert (used.status_code, used.json()["error"]["code"]) == (409, "DUPLICATE_ID")
+    assert used.json()["error"]["order_id"] == row["order_id"]
     one, two = (page.post("plans", {**order, "client_order_id": "daily-2"}).json() for _ in range(2))
     replies = [page.post(f"plans/{plan['plan_id']}/execute", {"digest": plan["digest"]}) for plan in (one, two)]
     assert [reply.status_code for reply in replies] == [200, 409]

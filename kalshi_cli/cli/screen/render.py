@@ -359,7 +359,8 @@ def status_block(now: RunSummary) -> str:
         lines += (_part_line(part) for part in now.strategies)
     if now.halt or now.is_paused:
         why = f"HALTED, {now.halt}" if now.halt else "PAUSED"
-        lines.append(f"  {why}: no orders until `kalshi resume --reason TEXT`")
+        resume = f"kalshi resume --reason TEXT{' --reset-groups' if now.triggered_groups else ''}"
+        lines.append(f"  {why}: no orders until `{resume}`")
     if now.reducing:
         lines.append(f"  REDUCE-ONLY: {now.reducing}")
     lines += (f"  disabled: {failure}" for failure in now.failed)

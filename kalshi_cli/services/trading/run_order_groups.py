@@ -122,6 +122,11 @@ def _until_reset(group_id: str, shard: int) -> str:
     return f"Order group {name} was triggered: no strategy can place orders on shard {shard} until {RESET_GROUPS}"
 
 
+def resume_command(*, resets: object) -> str:
+    """Return the command that lets a loop trade again, in backquotes; with `resets` it resets its groups too."""
+    return RESET_GROUPS if resets else "`kalshi resume --reason TEXT`"
+
+
 def note_group(resources: Resources, group_id: str, *, is_triggered: bool) -> None:
     """Save that the user triggered or reset an order group: the next start reads it if a run created the group."""
     try:

@@ -26,7 +26,7 @@ from kalshi_cli.services.trading.reports.live_events import LoopEvents, loop_vie
 from kalshi_cli.services.trading.reports.run_reporter import CycleReport, EventLog
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary, StrategyResults, summarize
 from kalshi_cli.services.trading.reports.sent_orders import SentOrderList
-from kalshi_cli.services.trading.run_order_groups import RESET_GROUPS
+from kalshi_cli.services.trading.run_order_groups import RESET_GROUPS, resume_command
 from kalshi_cli.services.trading.stop_signals import exit_code_of, truthful
 from kalshi_cli.services.trading.wind_down import (
     MAX_WHY_LENGTH,
@@ -383,7 +383,7 @@ def _state_text(state: TradingState, code: str, reason: str) -> str:
     if state is TradingState.ACTIVE:
         return "TRADING IS ACTIVE"
     if code == PAUSED:
-        until = RESET_GROUPS if "GROUP_TRIGGERED" in reason else "`kalshi resume --reason TEXT`"
+        until = resume_command(resets="GROUP_TRIGGERED" in reason)
         return f"TRADING IS PAUSED: {reason or 'no reason given'}. No new orders until {until}"
     word = "REDUCE-ONLY" if state is TradingState.REDUCING else state.value.upper()
     return f"TRADING IS {word}: {code} {reason}".rstrip(": ")

@@ -22,6 +22,7 @@ from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.halts import describe
+from kalshi_cli.services.trading.run_order_groups import resume_command
 from kalshi_cli.store.alert_tables import FLATTEN
 from kalshi_cli.store.database import is_full
 from kalshi_cli.store.halt_file import read_marker_files
@@ -197,12 +198,12 @@ def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     if status.paused_by is not None:
         yield f"{status.paused_by.code}: {status.paused_by.text.split('. ')[0]}"
     if status.halt.is_pause:
-        yield "PAUSED: no new orders until `kalshi resume --reason TEXT`" + first_steps(status.halt)
+        yield f"PAUSED: no new orders until {resume_command(resets=status.triggered_groups)}{first_steps(status.halt)}"
         if status.stop_under_pause.state is not TradingState.ACTIVE:
             yield f"Below the pause: {describe(status.stop_under_pause)}"
     elif status.halt.state is not TradingState.ACTIVE:
         limit = "HALTED: no new orders" if status.halt.state is TradingState.HALTED else "REDUCE-ONLY: no new positions"
-        yield f"{limit} until `kalshi resume --reason TEXT`{first_steps(status.halt)}"
+        yield f"{limit} until {resume_command(resets=status.triggered_groups)}{first_steps(status.halt)}"
     if status.flatten_asked is not None:
         yield (
             f"An alert requested to close all positions at {format_time(status.flatten_asked, None)}; some may be open."

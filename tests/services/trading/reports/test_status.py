@@ -395,6 +395,8 @@ def test_a_halt_names_the_command_that_ends_it_and_its_runbook(
     assert said(sim) == ""
     sim.store.record(StateChanged(sim.clock.now(), trading, code, "why"))
     assert said(sim) == told.format("`kalshi resume --reason TEXT`")
+    sim.store.save_order_group(RunGroup("a-group", 0, is_triggered=True))
+    assert said(sim).startswith(told.format("`kalshi resume --reason TEXT --reset-groups`"))
 
 
 @pytest.mark.parametrize(
