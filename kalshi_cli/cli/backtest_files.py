@@ -215,12 +215,13 @@ def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
     """Print two saved reports and their differences."""
     from kalshi_cli.cli.screen.comparison import ComparisonLine, DifferingOrderLine
     from kalshi_cli.services.research.report.differing_orders import FILL, ORDER, without_dates
-    from kalshi_cli.services.research.report.saved import column_headings, compare, readable
+    from kalshi_cli.services.research.report.saved import column_headings, compare, own_orders, readable
     from kalshi_cli.views.backtests import ComparisonRow
 
     if len(paths) != 2:
         raise UsageError("compare takes two reports", hint="kalshi backtest compare a.json b.json")
     rows = compare(paths[0], paths[1], warn, info)
+    warn(*own_orders(paths, "paper"))
     form = flags_of(ctx).form or default_format()
     if form not in (Format.TABLE, Format.PLAIN):
         show_list(ctx, ComparisonRow, rows)

@@ -200,6 +200,16 @@ def _refusals(reports: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[Any
                 yield f"{_DENIED}{code} ({name})", [each.get((code, name), 0) for each in split]
 
 
+def own_orders(paths: Sequence[Path], without_traces: str) -> Iterator[str]:
+    """Yield that the recording beside a run has the run's own orders, unless its mode leaves no traces."""
+    run, other = sorted(map(_read, paths), key=lambda each: "stopped_by" not in each)
+    if run.get("orders") and run.get("mode") != without_traces and "stopped_by" not in other:
+        yield (
+            "The recorded order books have the resting orders of the run itself and lack what it took, so the backtest "
+            f"of a strategy that quotes decides differently; a run on {without_traces} leaves no traces"
+        )
+
+
 def column_headings(first: Path, second: Path) -> dict[str, str]:
     """Return the headings of the columns of a comparison: the name and the mode of each report."""
     names = [path.name if first.name != second.name else str(path) for path in (first, second)]

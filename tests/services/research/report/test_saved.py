@@ -18,6 +18,7 @@ from kalshi_cli.services.research.report.saved import (
     SAME_TIME_MS,
     column_headings,
     compare,
+    own_orders,
     readable,
     write_folder,
     write_page,
@@ -201,6 +202,19 @@ def test_slow_hooks_of_a_run_are_told(view: BacktestView, tmp_path: Path) -> Non
     file.write_text(json.dumps(summary | {"slow_hooks": 9, "slowest_hook_ms": 310}))
     compare(file, save(view, tmp_path / "a.json"), said.append)
     assert [line for line in said if "9 hook calls were slow, the slowest took 310 ms" in line]
+
+
+@pytest.mark.parametrize(
+    ("mode", "orders", "is_told"), [("sim", 3, True), ("live", 3, True), ("sim", 0, False), ("paper", 3, False)]
+)
+def test_a_recording_has_the_orders_of_a_run_on_an_exchange(
+    view: BacktestView, tmp_path: Path, mode: str, orders: int, is_told: bool
+) -> None:
+    file = tmp_path / "run.json"
+    summary = {"strategy": "fade", "mode": mode, "stopped_by": "duration", "net": "1.0", "orders": orders}
+    file.write_text(json.dumps(summary))
+    told = own_orders([save(view, tmp_path / "a.json"), file], "paper")
+    assert [("the resting orders of the run itself" in line) for line in told] == [True] * is_told
 
 
 @pytest.mark.parametrize(
