@@ -70,6 +70,7 @@ class ListPrices:
         self._found: tuple[tuple[TopRow, ...], float] = empty_rows(self._tickers, "reading"), math.inf
         """The rows, and the monotonic second since which their prices may be wrong; none for rows without prices."""
         self._taken: tuple[TopRow, ...] = ()
+        self._has_failed = False
 
     def start(self) -> None:
         """Start to read, if there are markets."""
@@ -123,7 +124,11 @@ class ListPrices:
         try:
             if words:
                 found += (row.ticker for row in kalshi.markets.list(search=words, limit=MAX_FOUND, is_offline=True))
+            if self._has_failed:
+                self._warn("", False)  # in place of what was wrong
+            self._has_failed = False
         except (UsageError, StateFileError) as error:
+            self._has_failed = True
             self._warn(f"{error.message}, so the search finds no other markets: {error.hint}", True)
         return tuple(dict.fromkeys((*self._tickers, *found)))
 

@@ -200,6 +200,7 @@ def test_a_search_also_finds_markets_of_the_catalog_until_it_ends(exchange: Serv
         assert FINE not in [row.ticker for row in markets.rows]
         await pilot.press("1", "slash", *"wind", "enter")
         await until(lambda: "No rows here contain: wind. 1 market found: 6. Esc shows all rows" in shown(app), pilot)
+        await until(lambda: str(told.render()) == "", pilot)
         await pilot.press("6")
         await until(lambda: [row.cells[:2] for row in markets.rows] == [(FINE, "$0.031")], pilot)
         await pilot.press("down")

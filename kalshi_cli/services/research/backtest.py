@@ -290,6 +290,7 @@ def backtest_notes(report: BacktestReport) -> list[str]:
         notes.append("Every order was for less than one contract: a bare 5 is 0.05 contracts, contracts(5) is 5")
     if report.facts.has_trades and any(bound.summary.net < report.summary.net for bound in report.bounds):
         notes.append(INVERTED_BOUNDS)
+    notes += bound_notes([report.summary.net, *(bound.summary.net for bound in report.bounds)])
     simulated = f"latency {report.latency}, {report.fill_model} queue positions, no market impact"
     if report.facts.runs:
         notes.append(f"Sum of {len(report.facts.runs)} separate runs, each with its own cash and positions")
@@ -299,6 +300,15 @@ def backtest_notes(report: BacktestReport) -> list[str]:
         how = "" if report.phase_nets else " (--phases 4 shows how much that changes)"
         notes.append(f"Fills are simulated ({simulated}), and {ticks}{how}: live results differ for these reasons")
     return notes + [_refused_text(report, refusal) for refusal in refusals]
+
+
+def bound_notes(nets: Sequence[Money]) -> list[str]:
+    """Return a warning if the sign of the net depends on the fill model."""
+    least, most = min(nets), max(nets)
+    if not least < 0 < most:
+        return []
+    both = f"{show_money(most, signed=True)} or {show_money(least, signed=True)}"
+    return [f"The net is {both}: the fill model decides its sign, so this is no demonstrated edge"]
 
 
 def phase_notes(nets: Sequence[Money]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 from support.backtests import losing
 from support.simulation import T0, TICKER
@@ -29,6 +30,7 @@ from kalshi_cli.services.research.backtest import (
     backtest,
     backtest_notes,
     backtest_view,
+    bound_notes,
 )
 from kalshi_cli.services.trading.reports.run_summary import no_orders_text
 from kalshi_cli.simulator.paper.venue import PaperVenue
@@ -271,6 +273,19 @@ def test_slow_hooks_are_noted_beside_the_report() -> None:
     assert not any("hook calls" in note for note in backtest_notes(quick))
     names = {each.name for each in columns(BacktestView)}
     assert not names & {"slow_hooks", "slowest_hook_ms"}, "the same recording gives the same report"
+
+
+@pytest.mark.parametrize(
+    ("nets", "text"),
+    [
+        ((620_000, -70_000), "+$0.62 or -$0.07: the fill model decides its sign, so this is no demonstrated edge"),
+        ((620_000, 70_000), ""),
+        ((-620_000, 0), ""),
+        ((620_000,), ""),
+    ],
+)
+def test_a_sign_that_depends_on_the_fill_model_is_told(nets: tuple[int, ...], text: str) -> None:
+    assert bound_notes([Money(net) for net in nets]) == ([f"The net is {text}"] if text else [])
 
 
 def test_a_report_has_the_range_of_the_net_over_the_phases_of_ticks() -> None:

@@ -203,7 +203,8 @@ def _refusals(reports: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[Any
 def own_orders(paths: Sequence[Path], without_traces: str) -> Iterator[str]:
     """Yield that the recording beside a run has the run's own orders, unless its mode leaves no traces."""
     run, other = sorted(map(_read, paths), key=lambda each: "stopped_by" not in each)
-    if run.get("orders") and run.get("mode") != without_traces and "stopped_by" not in other:
+    is_run, is_other_run = ("stopped_by" in each for each in (run, other))
+    if is_run and not is_other_run and run.get("orders") and run.get("mode") != without_traces:
         yield (
             "The recorded order books have the resting orders of the run itself and lack what it took, so the backtest "
             f"of a strategy that quotes decides differently; a run on {without_traces} leaves no traces"

@@ -213,7 +213,10 @@ def test_a_recording_has_the_orders_of_a_run_on_an_exchange(
     file = tmp_path / "run.json"
     summary = {"strategy": "fade", "mode": mode, "stopped_by": "duration", "net": "1.0", "orders": orders}
     file.write_text(json.dumps(summary))
-    told = own_orders([save(view, tmp_path / "a.json"), file], "paper")
+    backtest = save(view, tmp_path / "a.json")
+    assert json.loads(backtest.read_text())["orders"]
+    assert list(own_orders([backtest, backtest], "paper")) == []
+    told = own_orders([backtest, file], "paper")
     assert [("the resting orders of the run itself" in line) for line in told] == [True] * is_told
 
 
