@@ -31,8 +31,8 @@ from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse
 from kalshi_cli.cli.completion import add_completion
 from kalshi_cli.cli.exit_codes import may_write, only_reads
 from kalshi_cli.cli.global_options import GLOBAL, GlobalOptions, choice, global_options
-from kalshi_cli.cli.help_text import WholeNames, write_list
 from kalshi_cli.cli.option_values import missing_values, refuse_option_values, with_placeholders
+from kalshi_cli.cli.screen.help_text import WholeNames, write_list
 from kalshi_cli.cli.screen.output import Format, default_format, info, set_command, warn, write_out
 from kalshi_cli.cli.unknown_commands import hint_for
 

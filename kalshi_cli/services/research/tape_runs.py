@@ -26,7 +26,6 @@ from kalshi_cli.feeds.overlap import refuse_overlaps
 from kalshi_cli.feeds.recorded_results import is_history
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
 from kalshi_cli.services.research.feed_memory import FeedMemory
-from kalshi_cli.services.research.main_guard import require_main_guard
 from kalshi_cli.services.research.recorded_data import (
     lake_recordings,
     recordings_of_period,
@@ -39,6 +38,7 @@ from kalshi_cli.services.research.recorded_data import (
 from kalshi_cli.services.research.recorded_run import OpenFeed, over_recordings
 from kalshi_cli.services.research.report.measures import BacktestFacts, span
 from kalshi_cli.services.research.report.unknown import add_up
+from kalshi_cli.services.research.search.main_guard import require_main_guard
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary, refusal_rows
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.own_code import stdout_to_stderr

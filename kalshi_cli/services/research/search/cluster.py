@@ -21,7 +21,7 @@ import msgspec
 from kalshi_cli.base.errors import KalshiError, UnreachableError, UsageError
 from kalshi_cli.base.version import __version__
 from kalshi_cli.services.research.backtest import BacktestRequest
-from kalshi_cli.services.research.main_guard import HINT, require_main_guard
+from kalshi_cli.services.research.search.main_guard import HINT, require_main_guard
 from kalshi_cli.services.research.search.windows import TapeScore
 from kalshi_cli.services.research.tape_runs import (
     OWN_PREFIX,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kalshi_cli.services.research.main_guard import GUARD, require_main_guard
+from kalshi_cli.services.research.search.main_guard import GUARD, require_main_guard
 
 SAID = f"search.py starts worker processes without the guard `{GUARD}`"
 CALL = "require_main_guard()"
@@ -19,7 +19,7 @@ OPEN = "with trial_cluster(1) as cluster: print(cluster.workers)"
 def run(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     file = folder / "search.py"
     file.write_text(
-        "from kalshi_cli.services.research.main_guard import require_main_guard\n"
+        "from kalshi_cli.services.research.search.main_guard import require_main_guard\n"
         "from kalshi_cli.services.research.search.cluster import trial_cluster\n"
         f"print('top', flush=True)\n{text}\n"
     )
