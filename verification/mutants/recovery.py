@@ -33,7 +33,7 @@ RECOVERY = (
         "no loop starts on a doubt that does not end",
         "strategies act beside an order that may be live",
         "services/trading/start.py",
-        "    _refuse_doubt(unconfirmed_orders(engine), clock.now(), tell)\n",
+        "    _refuse_doubt(recovery.unconfirmed_orders(engine), clock.now(), tell)\n",
         "",
         ("tests/services/trading/test_start.py",),
     ),

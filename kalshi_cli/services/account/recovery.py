@@ -7,15 +7,8 @@ from contextlib import contextmanager, nullcontext
 
 from msgspec.structs import asdict
 
+from kalshi_cli.base import errors
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    ExchangeError,
-    KalshiError,
-    OutcomeUnknownError,
-    StateFileError,
-    UnreachableError,
-)
 from kalshi_cli.base.units import Ts, format_ts, pluralize
 from kalshi_cli.core.account.closed_markets import ClosedMarket
 from kalshi_cli.core.account.open_amends import is_amend_open
@@ -293,9 +286,9 @@ def wait_until_resolved(
         try:
             heard(*read_account(client, store, clock, engine))
             is_blind = False
-        except CredentialsError:
+        except errors.CredentialsError:
             raise
-        except (ExchangeError, UnreachableError) as error:
+        except (errors.ExchangeError, errors.UnreachableError) as error:
             if not is_blind:
                 note(f"Cannot read the account: {error.message}")
             is_blind = True
@@ -326,11 +319,11 @@ def outcome_unknown_if_unread(resources: Resources) -> Iterator[None]:
     """
     try:
         yield
-    except (ExchangeError, UnreachableError) as error:
+    except (errors.ExchangeError, errors.UnreachableError) as error:
         names = ", ".join(order.client_order_id or order.order_id for order in unconfirmed_on_file(resources)[:5])
         if not names:
             raise
-        raise OutcomeUnknownError(
+        raise errors.OutcomeUnknownError(
             f"Still unconfirmed, may be live: {names}; the account could not be read: {error.message}",
             hint=f"run `kalshi order reconcile` again. {error.hint}".strip(),
         ) from error
@@ -341,7 +334,7 @@ def unconfirmed_on_file(resources: Resources) -> list[Order]:
     try:
         store = resources.remembered()
         return [order for order in store.live_orders() if order.status in _IN_DOUBT] if store is not None else []
-    except (CredentialsError, StateFileError):
+    except (errors.CredentialsError, errors.StateFileError):
         return []
 
 
@@ -369,7 +362,7 @@ def record_reports(resources: Resources, reports: Sequence[Message]) -> None:
         for effect in (effect for report in reports for effect in engine.step(report)):
             if isinstance(effect, OrderChanged) and not effect.order.is_foreign:
                 store.record(effect)
-    except KalshiError as error:
+    except errors.KalshiError as error:
         resources.note(
             f"The state file was not updated: {error.message}. `kalshi status` may show the orders as before until "
             "`kalshi order reconcile`"
@@ -402,7 +395,7 @@ def reconcile_outcome(rows: Sequence[ReconciledRow]) -> PlanOutcome[ReconciledRo
     if not open_:
         return PlanOutcome(rows=tuple(rows))
     last = max(row.provable_at for row in open_ if row.provable_at is not None)
-    error = OutcomeUnknownError(
+    error = errors.OutcomeUnknownError(
         f"Still unconfirmed, may be live: {', '.join(row.client_order_id or '' for row in open_[:5])}",
         hint=f"run this again after {format_ts(last)}, when an order that never arrived can be proven absent",
     )

@@ -44,13 +44,7 @@ from kalshi_cli.views import cash
 from kalshi_cli.views.exports import FillExport, LotExport, fill_export
 from kalshi_cli.views.plans import RequestPlan
 from kalshi_cli.views.portfolio import PortfolioView
-from kalshi_cli.views.positions import (
-    AccountFillRow,
-    PnlView,
-    PositionRow,
-    fill_row,
-    pnl_view,
-)
+from kalshi_cli.views.positions import AccountFillRow, PnlView, PositionRow, fill_row, pnl_view
 
 if TYPE_CHECKING:
     from kalshi_cli.services.account.rebuild import StateRebuild

@@ -10,14 +10,6 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.market import opportunities
 from kalshi_cli.core.market.baskets import Basket, EventRelation, find, offer
 from kalshi_cli.core.market.fees import fees_now
-from kalshi_cli.core.market.opportunities import (
-    MAX_LEGS,
-    ScannedMarket,
-    disjoint,
-    legs_of,
-    listed_offer,
-    open_markets,
-)
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.markets import Event, FeeSchedule, Market, Series
 from kalshi_cli.exchange.client import KalshiClient
@@ -46,7 +38,7 @@ class OpenFamily(NamedTuple):
     """An event and its open markets that match the filters."""
 
     event: Event
-    markets: list[ScannedMarket]
+    markets: list[opportunities.ScannedMarket]
 
 
 def read_families(client: KalshiClient, scope: ScanScope, now: Ts, show: Show) -> Iterator[OpenFamily]:
@@ -62,8 +54,8 @@ def read_families(client: KalshiClient, scope: ScanScope, now: Ts, show: Show) -
     for event in show(events):
         fees = _fees(event, schedules, client)
         markets = [
-            ScannedMarket(market, event, fees_now(market, fees, now))
-            for market in open_markets(event)
+            opportunities.ScannedMarket(market, event, fees_now(market, fees, now))
+            for market in opportunities.open_markets(event)
             if market.close_time > now and market.volume_24h >= scope.min_volume
         ]
         if markets:
@@ -105,7 +97,7 @@ class MarketScan:
         self._limit = limit
 
     @property
-    def _markets(self) -> Iterator[ScannedMarket]:
+    def _markets(self) -> Iterator[opportunities.ScannedMarket]:
         return (listed for family in self._families for listed in family.markets)
 
     def _best(self, found: Iterable[T | None], order: Callable[[T], Any]) -> list[T]:
@@ -121,10 +113,12 @@ class MarketScan:
         """
         wanted: list[tuple[int, OpenFamily, set[str]]] = []
         for family in self._families:
-            offers = [listed_offer(listed) for listed in family.markets]
-            legs = legs_of(family.event, offers)
+            offers = [opportunities.listed_offer(listed) for listed in family.markets]
+            legs = opportunities.legs_of(family.event, offers)
             if legs:
-                looks = find(EventRelation(is_exclusive=family.event.mutually_exclusive), offers, max_legs=MAX_LEGS)
+                looks = find(
+                    EventRelation(is_exclusive=family.event.mutually_exclusive), offers, max_legs=opportunities.MAX_LEGS
+                )
                 wanted.append((looks[0].net if looks else 0, family, legs))
         chosen: list[tuple[OpenFamily, set[str]]] = []
         books = 0
@@ -194,7 +188,7 @@ def _baskets(family: OpenFamily, legs: set[str], books: dict[str, OrderBook]) ->
         if ticker in legs and ticker in books:
             markets[ticker] = listed.market
             offers.append(offer(listed.market, books[ticker], listed.fees))
-    for basket in disjoint(
-        find(EventRelation(is_exclusive=family.event.mutually_exclusive), offers, max_legs=MAX_LEGS)
+    for basket in opportunities.disjoint(
+        find(EventRelation(is_exclusive=family.event.mutually_exclusive), offers, max_legs=opportunities.MAX_LEGS)
     ):
         yield FoundBasket(basket, family.event, Ts(min(markets[leg.ticker].close_time for leg in basket.legs)))

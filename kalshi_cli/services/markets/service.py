@@ -27,20 +27,12 @@ from kalshi_cli.services.markets.polymarket import listener, pairs_of
 from kalshi_cli.services.markets.scan import MarketScan, ScanScope, read_families
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.store.catalog.sqlite_catalog import catalogue_path
+from kalshi_cli.views import market_data
 from kalshi_cli.views.catalog import CatalogView, RefreshView
 from kalshi_cli.views.combos import CollectionRow, CollectionView, ComboView, LegEventRow
 from kalshi_cli.views.events import EventRow, EventView, SeriesRow, SeriesView, WholeEvent
 from kalshi_cli.views.exchange import ExchangeView
 from kalshi_cli.views.formats import TruncatableText
-from kalshi_cli.views.market_data import (
-    IncentiveRow,
-    LiveView,
-    MilestoneRow,
-    SportRow,
-    TagRow,
-    TargetRow,
-    WeatherRow,
-)
 from kalshi_cli.views.market_history import CandleRow, MarketCandleRow, PublicTradeRow, print_row
 from kalshi_cli.views.markets import CachedMarketRow, FeeChangeRow, MarketRow, MarketView, fee_rows
 from kalshi_cli.views.order_book import NoOrderbookView, OrderbookView, no_orderbook_view, orderbook_view
@@ -270,42 +262,44 @@ class MarketService(PlanningService):
         kind: str = "",
         with_past: bool = False,
         limit: int | None = 50,
-    ) -> Iterator[MilestoneRow]:
+    ) -> Iterator[market_data.MilestoneRow]:
         """Return scheduled games and announcements; with `with_past` or an event also those of more than a day ago."""
         since = None if with_past or event else Ts(self._now - DAY_MS)
         found = self._client.milestones(
             event or None, category or None, competition or None, kind or None, min_start=since, limit=limit
         )
-        return map(MilestoneRow.of, found)
+        return map(market_data.MilestoneRow.of, found)
 
-    def event_live_data(self, event: str, window: str = "") -> LiveView:
+    def event_live_data(self, event: str, window: str = "") -> market_data.LiveView:
         """Return the live data of an event; `window` is the range of its chart."""
-        return LiveView.of(self._client.event_live_data(event, window or None))
+        return market_data.LiveView.of(self._client.event_live_data(event, window or None))
 
-    def milestone_live_data(self, milestone_id: str, *, with_players: bool = False) -> LiveView:
+    def milestone_live_data(self, milestone_id: str, *, with_players: bool = False) -> market_data.LiveView:
         """Return the live data of a milestone, such as the score of a game."""
-        return LiveView.of(self._client.live_data(milestone_id, with_players=with_players))
+        return market_data.LiveView.of(self._client.live_data(milestone_id, with_players=with_players))
 
-    def weather(self, city: str) -> Iterator[WeatherRow]:
+    def weather(self, city: str) -> Iterator[market_data.WeatherRow]:
         """Return the temperature index of a city, by the minute of the last hour."""
-        return map(WeatherRow.of, self._client.weather(city, last_s=3_600).points)
+        return map(market_data.WeatherRow.of, self._client.weather(city, last_s=3_600).points)
 
-    def incentives(self, status: str = "active", kind: str = "all", limit: int | None = 50) -> Iterator[IncentiveRow]:
+    def incentives(
+        self, status: str = "active", kind: str = "all", limit: int | None = 50
+    ) -> Iterator[market_data.IncentiveRow]:
         """Return the incentive programs."""
-        return map(IncentiveRow.of, self._client.incentives(status, kind, limit=limit))
+        return map(market_data.IncentiveRow.of, self._client.incentives(status, kind, limit=limit))
 
-    def targets(self, kind: str = "", competition: str = "", limit: int | None = 50) -> Iterator[TargetRow]:
+    def targets(self, kind: str = "", competition: str = "", limit: int | None = 50) -> Iterator[market_data.TargetRow]:
         """Return structured targets: teams, players, candidates."""
-        return map(TargetRow.of, self._client.targets(kind or None, competition or None, limit=limit))
+        return map(market_data.TargetRow.of, self._client.targets(kind or None, competition or None, limit=limit))
 
-    def tags(self) -> Sequence[TagRow]:
+    def tags(self) -> Sequence[market_data.TagRow]:
         """Return the categories of series with their tags."""
-        return [TagRow(category=category, tags=tags) for category, tags in self._client.tags().items()]
+        return [market_data.TagRow(category=category, tags=tags) for category, tags in self._client.tags().items()]
 
-    def sports(self) -> Sequence[SportRow]:
+    def sports(self) -> Sequence[market_data.SportRow]:
         """Return the sports with their scopes and competitions."""
         found = self._client.sport_filters()
-        return [SportRow.of(sport, competitions=tuple(sport.competitions)) for sport in found]
+        return [market_data.SportRow.of(sport, competitions=tuple(sport.competitions)) for sport in found]
 
     # -- combos ---------------------------------------------------------------------------------------------------
 

@@ -9,19 +9,8 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExchangeError, UnreachableError
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import Market
-from kalshi_cli.core.model.messages import (
-    BookDelta,
-    BookSnapshot,
-    FeedGap,
-    FeedState,
-    MarketChange,
-    Message,
-    PublicTrade,
-    Quote,
-    StateCommand,
-    Tick,
-)
 from kalshi_cli.exchange.client import KalshiClient
 
 MAX_TRADES = 200
@@ -41,7 +30,7 @@ TRADES_A_POLL = 50
 OVER = ("closed", "determined", "disputed", "amended", "finalized")
 
 
-Told = Quote | PublicTrade | FeedState | FeedGap
+Told = messages.Quote | messages.PublicTrade | messages.FeedState | messages.FeedGap
 """A changed quote, a trade, a connection that opened or closed, or markets whose prices are not valid for now."""
 
 
@@ -76,11 +65,11 @@ class WatchedMarket:
         """Return whether trading has ended, so that missing prices are no failure."""
         return self.status in OVER
 
-    def quote(self, ts: Ts) -> Quote:
+    def quote(self, ts: Ts) -> messages.Quote:
         """Return the current quote as a message; without prices where trading has ended."""
         if self.is_over:
-            return Quote(ts, self.ticker, None, Qty(0), None, Qty(0), self.last, self.volume)
-        return Quote(ts, self.ticker, self.bid, self.bid_size, self.ask, self.ask_size, self.last, self.volume)
+            return messages.Quote(ts, self.ticker, None, Qty(0), None, Qty(0), self.last, self.volume)
+        return messages.Quote(ts, self.ticker, self.bid, self.bid_size, self.ask, self.ask_size, self.last, self.volume)
 
 
 class WatchBoard:
@@ -93,7 +82,7 @@ class WatchBoard:
     def __init__(self, markets: Iterable[Market], now: Ts, *, is_streamed: bool) -> None:
         self._is_streamed = is_streamed
         self.lines = {market.ticker: WatchedMarket(market) for market in markets}
-        self.trades: deque[PublicTrade] = deque(maxlen=MAX_TRADES)
+        self.trades: deque[messages.PublicTrade] = deque(maxlen=MAX_TRADES)
         self.is_live = False
         self.state = "connecting"
         self.since = now
@@ -118,18 +107,18 @@ class WatchBoard:
             return line.stale_since
         return line.heard if not self.is_live and now - line.heard > PATIENCE_MS else None
 
-    def take(self, message: Message, now: Ts) -> Told | None:
+    def take(self, message: messages.Message, now: Ts) -> Told | None:
         """Apply a message and return the line for the tape; None if only details or nothing changed."""
-        if isinstance(message, FeedState):
+        if isinstance(message, messages.FeedState):
             return self._connect(message, now)
-        if isinstance(message, FeedGap):
+        if isinstance(message, messages.FeedGap):
             for ticker in message.tickers or tuple(self.lines):
                 self._distrust(ticker, message.reason, now)
             return message
         line = self.lines.get(getattr(message, "ticker", "") or getattr(getattr(message, "market", None), "ticker", ""))
         if line is None:
             return None
-        if isinstance(message, PublicTrade):
+        if isinstance(message, messages.PublicTrade):
             self.trades.append(message)
             line.last, line.traded, line.changed = message.price, message.ts, now
             if self._is_streamed:
@@ -137,7 +126,7 @@ class WatchBoard:
             return message
         return line.quote(message.ts) if self._update(line, message, now) else None
 
-    def _connect(self, message: FeedState, now: Ts) -> FeedState | None:
+    def _connect(self, message: messages.FeedState, now: Ts) -> messages.FeedState | None:
         state = "live" if message.is_live else message.reason or "no connection"
         if (self.is_live, self.state) == (message.is_live, state):
             return None
@@ -154,13 +143,13 @@ class WatchBoard:
         if line.heard is not None and line.stale_since is None:
             line.stale_since = now
 
-    def _update(self, line: WatchedMarket, message: Message, now: Ts) -> bool:
+    def _update(self, line: WatchedMarket, message: messages.Message, now: Ts) -> bool:
         """Apply a message to its market; return whether anything visible changed."""
         before = _shown(line)
-        if isinstance(message, MarketChange):
+        if isinstance(message, messages.MarketChange):
             line.status, line.value = message.market.status.value, message.market.settlement_value
             _catch_up(line, message.market.last, message.market.volume)
-        elif isinstance(message, Quote):
+        elif isinstance(message, messages.Quote):
             # With an order book, the ticker channel adds only the other fields; it has no sequence number.
             if self._is_streamed:
                 line.last = message.last if message.ts >= line.traded else line.last
@@ -168,12 +157,12 @@ class WatchBoard:
                 _catch_up(line, message.last, message.volume)
             if not line.book.ts:
                 self._show(line, message.bid, message.bid_size, message.ask, message.ask_size, now)
-        elif isinstance(message, BookSnapshot | BookDelta):
-            if isinstance(message, BookSnapshot):
+        elif isinstance(message, messages.BookSnapshot | messages.BookDelta):
+            if isinstance(message, messages.BookSnapshot):
                 line.book.load(message.bids, message.asks, message.ts)
             else:
                 line.book.apply(message.side, message.price, message.delta, message.ts)
-            line.is_midway = isinstance(message, BookDelta) and message.has_more
+            line.is_midway = isinstance(message, messages.BookDelta) and message.has_more
             if line.is_midway:
                 return False
             if not line.book.is_usable:
@@ -234,16 +223,16 @@ class PollingFeed:
         self._volumes = {market.ticker: market.volume for market in markets}
         self._is_book = is_book
         self._tell = tell
-        self._commands: deque[StateCommand] = deque()
+        self._commands: deque[messages.StateCommand] = deque()
         self._since = clock.now()
         self._seen: deque[str] = deque(maxlen=1_000)
         self._is_failing = False
 
-    def request(self, command: StateCommand) -> None:
+    def request(self, command: messages.StateCommand) -> None:
         """Yield this as the last message, within a moment."""
         self._commands.append(command)
 
-    def __iter__(self) -> Iterator[Message]:
+    def __iter__(self) -> Iterator[messages.Message]:
         while True:
             yield from self._read()
             until = self._clock.monotonic() + POLL_S
@@ -251,10 +240,10 @@ class PollingFeed:
                 if self._commands:
                     yield self._commands.popleft()
                     return
-                yield Tick(self._clock.now())
+                yield messages.Tick(self._clock.now())
                 self._clock.sleep(0.1)
 
-    def _read(self) -> Iterator[Message]:
+    def _read(self) -> Iterator[messages.Message]:
         now, tickers = self._clock.now(), list(self._volumes)
         try:
             markets = list(self._client.markets(tickers=tickers))
@@ -265,22 +254,22 @@ class PollingFeed:
             if not self._is_failing:
                 self._tell(f"Cannot read the exchange: {error}")
             self._is_failing = True
-            yield FeedState(now, False, f"cannot be read: {error}")
+            yield messages.FeedState(now, False, f"cannot be read: {error}")
             return
         self._is_failing = False
-        yield FeedState(now, False, POLLING)
+        yield messages.FeedState(now, False, POLLING)
         for market in markets:
             self._volumes[market.ticker] = market.volume
-            yield MarketChange(now, market)
+            yield messages.MarketChange(now, market)
             if not self._is_book:
-                yield Quote(
+                yield messages.Quote(
                     now, market.ticker, market.yes_bid, market.yes_bid_size,
                     market.yes_ask, market.yes_ask_size, market.last, market.volume,
                 )  # fmt: skip
         yield from books
         yield from sorted(trades, key=lambda trade: trade.ts)
 
-    def _new_trades(self, ticker: str) -> list[PublicTrade]:
+    def _new_trades(self, ticker: str) -> list[messages.PublicTrade]:
         """Return the new trades since the start."""
         found = [
             trade

@@ -13,14 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from kalshi_cli.base import errors
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    KalshiError,
-    OutcomeUnknownError,
-    StateFileError,
-    TerminationRequested,
-)
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
@@ -62,7 +56,7 @@ class AlertDispatcher:
     def __post_init__(self) -> None:
         self._senders: list[threading.Thread] = []
         self._closing: threading.Thread | None = None
-        self._closing_failed: KalshiError | None = None
+        self._closing_failed: errors.KalshiError | None = None
         self._is_closed = False
         self._tries = 0
         self._close_at = 0.0
@@ -94,11 +88,11 @@ class AlertDispatcher:
         try:
             yield
         except BaseException as error:
-            if not isinstance(error, KeyboardInterrupt | TerminationRequested):
-                is_refused = self._is_trading and isinstance(error, CredentialsError) and not error.is_clock
+            if not isinstance(error, KeyboardInterrupt | errors.TerminationRequested):
+                is_refused = self._is_trading and isinstance(error, errors.CredentialsError) and not error.is_clock
                 code = "CREDENTIALS" if is_refused else "LOOP_FAILED"
-                reason = error.message if isinstance(error, KalshiError) else f"{type(error).__name__}: {error}"
-                if isinstance(error, OutcomeUnknownError) and error.hint:  # a phone shows no stderr
+                reason = error.message if isinstance(error, errors.KalshiError) else f"{type(error).__name__}: {error}"
+                if isinstance(error, errors.OutcomeUnknownError) and error.hint:  # a phone shows no stderr
                     reason = f"{reason}: {error.hint}"
                 text, named = safe_text(redact(reason), 300), runbook_of_error(error)
                 text = f"{text}. See `kalshi runbook {named}`" if named and code == "LOOP_FAILED" else text
@@ -117,7 +111,7 @@ class AlertDispatcher:
                 with self.opened() as alerting:
                     work(alerting)
                     return
-            except StateFileError as error:
+            except errors.StateFileError as error:
                 self._warn_once(
                     f"Alerts wait for the state file, except one about the end of the loop: {error.message}"
                 )
@@ -148,7 +142,7 @@ class AlertDispatcher:
             sender.join(max(0.0, until - self.clock.monotonic()))
         try:
             alerting.deliver(until - self.clock.monotonic())  # A failed channel may have queued for its fallback.
-        except StateFileError:  # It is unknown which notices were sent.
+        except errors.StateFileError:  # It is unknown which notices were sent.
             self._is_decided.clear()
             raise
 
@@ -191,7 +185,7 @@ class AlertDispatcher:
             return
         self._closing = None
         failed = self._closing_failed
-        if isinstance(failed, StateFileError):
+        if isinstance(failed, errors.StateFileError):
             self._warn_once(f"Positions are not closed yet; trying again: {failed.message}")
         elif self._is_closed:
             alerting.book.set_mark(FLATTEN, 0)
@@ -206,10 +200,10 @@ class AlertDispatcher:
     def _close(self) -> None:
         """Close the positions; an unexpected error ends only this thread and leaves `Internal error` as the cause."""
         assert self.flatten is not None
-        self._is_closed, self._closing_failed = False, KalshiError("Internal error")
+        self._is_closed, self._closing_failed = False, errors.KalshiError("Internal error")
         try:
             self._is_closed, self._closing_failed = self.flatten(), None
-        except KalshiError as error:
+        except errors.KalshiError as error:
             self._closing_failed = error
 
     def _report_unclosed(self, alerting: Alerting) -> None:

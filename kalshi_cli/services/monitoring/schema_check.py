@@ -17,17 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from kalshi_cli.base import errors
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    ExchangeError,
-    HaltedError,
-    KalshiError,
-    NotFoundError,
-    RateLimitedError,
-    RefusedError,
-    UnreachableError,
-)
 from kalshi_cli.base.units import pluralize
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, verdict_of
 from kalshi_cli.core.monitoring.schema_drift import KnownSchema, missing, unfamiliar
@@ -87,7 +78,7 @@ def first_frames(ws_url: str, signer: Signer, clock: Clock, rng: random.Random, 
             clock.sleep(QUIET_S)
         elif stream.failure is None and not kept.heard:
             hint = "check that wss connections are allowed"
-            raise UnreachableError(f"No response on the stream within {LISTEN_S:.0f} s", hint=hint)
+            raise errors.UnreachableError(f"No response on the stream within {LISTEN_S:.0f} s", hint=hint)
     finally:
         stream.stop()
     if stream.failure is not None:
@@ -141,22 +132,22 @@ class SchemaCheck:
             return
         if isinstance(error, ResponseFormatError) and all(_is_json(body) for _, body in seen):
             self._add(sample.route, "UNREADABLE", error.message, "a readable response", "critical")
-        elif isinstance(error, ExchangeError) and error.status == 410:
+        elif isinstance(error, errors.ExchangeError) and error.status == 410:
             self._add(sample.route, "GONE", "410", "a response", "critical")
         elif _is_closed(error, sample):
             self._bare.add(sample.route)
-        elif isinstance(error, NotFoundError):
+        elif isinstance(error, errors.NotFoundError):
             self._add(sample.route, "GONE", "404", "a response", "critical")
         else:
-            code = "REFUSED" if isinstance(error, ExchangeError) else "UNANSWERED"
+            code = "REFUSED" if isinstance(error, errors.ExchangeError) else "UNANSWERED"
             self._add(sample.route, code, error.message, "a response")
 
-    def _take(self, sample: Sample) -> KalshiError | None:
+    def _take(self, sample: Sample) -> errors.KalshiError | None:
         """Request a route and keep the first item of its response for the routes that need one."""
         try:
             answer = sample.take(self._client, self._found.get(sample.needs), self._clock.now())
             items = list(islice(answer, route_samples.FEW)) if isinstance(answer, Iterator) else answer
-        except KalshiError as error:
+        except errors.KalshiError as error:
             return error
         if isinstance(items, list | dict) and not items:
             self._bare.add(sample.route)
@@ -183,7 +174,7 @@ class SchemaCheck:
         self._looked.add("stream")
         try:
             heard = frames(self.ticker)
-        except KalshiError as error:
+        except errors.KalshiError as error:
             self._add("stream", "UNANSWERED", error.message, "its first messages")
             return
         if not heard:
@@ -216,16 +207,16 @@ class SchemaCheck:
         self._looked.add(what)
         try:
             self._client.request(method, path)
-        except (HaltedError, RefusedError):
+        except (errors.HaltedError, errors.RefusedError):
             self._looked.discard(what)  # Writes are disabled, so no request was sent.
-        except NotFoundError:
+        except errors.NotFoundError:
             self._add(what, "LEGACY_ANSWERS", "404", "410", "note")
-        except (CredentialsError, RateLimitedError) as error:
+        except (errors.CredentialsError, errors.RateLimitedError) as error:
             self._add(what, "REFUSED", error.message, "410")
-        except ExchangeError as error:
+        except errors.ExchangeError as error:
             if error.status != 410:
                 self._add(what, "LEGACY_LIVES", str(error.status), "410", "critical")
-        except KalshiError as error:
+        except errors.KalshiError as error:
             self._add(what, "UNANSWERED", error.message, "410")
         else:
             self._add(what, "LEGACY_LIVES", "2xx", "410", "critical")
@@ -297,11 +288,11 @@ def examine(
     return run.report()
 
 
-def _is_closed(error: KalshiError, sample: Sample) -> bool:
+def _is_closed(error: errors.KalshiError, sample: Sample) -> bool:
     """Return whether the route has no data for this account or is closed to this key; then it is no breach."""
-    if isinstance(error, NotFoundError):
+    if isinstance(error, errors.NotFoundError):
         return bool(sample.needs) or sample.may_refuse
-    return sample.may_refuse and isinstance(error, ExchangeError) and error.status in (400, 403)
+    return sample.may_refuse and isinstance(error, errors.ExchangeError) and error.status in (400, 403)
 
 
 def _is_json(body: bytes) -> bool:

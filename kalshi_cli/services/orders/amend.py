@@ -8,19 +8,9 @@ from typing import Literal
 
 import msgspec
 
+from kalshi_cli.base import errors
 from kalshi_cli.base.checked import check_fields
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    ExchangeError,
-    HaltedError,
-    KalshiError,
-    OutcomeUnknownError,
-    RateLimitedError,
-    RefusedError,
-    StateFileError,
-    UsageError,
-)
 from kalshi_cli.base.units import ONE_CONTRACT, Money, Price, Qty, Ts, show_price, show_qty
 from kalshi_cli.core.account.open_amends import has_terms, is_amend_open
 from kalshi_cli.core.engine.engine import TradingEngine
@@ -32,22 +22,8 @@ from kalshi_cli.core.model.messages import AmendEnded, Message, OrderState
 from kalshi_cli.core.model.order_terms import BID, outcome_price
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.services.orders.order_effect import (
-    OrderEffect,
-    effect_at,
-    effect_phrases,
-    effect_warnings,
-    fill_phrase,
-    fills_now,
-    price_of,
-    price_warnings,
-)
-from kalshi_cli.services.orders.place import (
-    RESOLVE_S,
-    TRIES,
-    OrderEntry,
-    check_grid,
-)
+from kalshi_cli.services.orders import order_effect
+from kalshi_cli.services.orders.place import RESOLVE_S, TRIES, OrderEntry, check_grid
 from kalshi_cli.services.runner import perform_effects, process_messages
 from kalshi_cli.services.trading.refusals import halted, refusal, rejection, sent_but_not_saved
 from kalshi_cli.store.records import ConcurrentChangeError
@@ -84,7 +60,7 @@ class AmendProposal(msgspec.Struct, frozen=True, kw_only=True):
     change: AmendRequest
     cost: Money
     fee: Money
-    effect: OrderEffect
+    effect: order_effect.OrderEffect
     now: FillEstimate | None
     created: Ts
 
@@ -105,7 +81,7 @@ def propose(entry: OrderEntry, order: Order, change: AmendRequest) -> tuple[Trad
     `order` must have just been read from the exchange. Raises RefusedError with the control's code.
     """
     if not order.status.is_live:
-        raise RefusedError(
+        raise errors.RefusedError(
             f"Order {order.order_id} is {order.status.value}; only a resting order can be amended",
             hint=f"kalshi order show {order.order_id}",
             code="NOT_RESTING",
@@ -119,8 +95,8 @@ def propose(entry: OrderEntry, order: Order, change: AmendRequest) -> tuple[Trad
     if isinstance(verdict, OrderRefused):
         entry.store.record(verdict)
         raise refusal(verdict, entry.store.halt())
-    cost, fee = price_of(verdict.wanted, engine)
-    closes, now = effect_at(engine, verdict.wanted), fills_now(verdict.wanted, engine)
+    cost, fee = order_effect.price_of(verdict.wanted, engine)
+    closes, now = order_effect.effect_at(engine, verdict.wanted), order_effect.fills_now(verdict.wanted, engine)
     return engine, AmendProposal(
         market=market, amend=verdict, change=change, cost=cost, fee=fee, effect=closes, now=now, created=order.created
     )
@@ -143,20 +119,20 @@ def amend_facts(env: str, proposal: AmendProposal) -> tuple[str, ...]:
         f"{env}: change the order on {before.ticker} from {was} to {will}",
         *([market.full_title] if market.full_title else []),
         f"{outcome.upper()}: {best_bid}, {best_ask}",
-        *([fill_phrase(wanted, proposal.now, outcome)] if proposal.now is not None else []),
-        *(text[0].upper() + text[1:] for text in effect_phrases(proposal.effect, proposal.fee)),
+        *([order_effect.fill_phrase(wanted, proposal.now, outcome)] if proposal.now is not None else []),
+        *(text[0].upper() + text[1:] for text in order_effect.effect_phrases(proposal.effect, proposal.fee)),
     )
 
 
 def amend_warnings(proposal: AmendProposal, collar: int | None) -> tuple[str, ...]:
     """Warn of a position that the order opens or sells beside its words, and of a new price far behind the market."""
     wanted, outcome = proposal.amend.wanted, proposal.change.outcome
-    warnings = effect_warnings(wanted, _action(wanted, outcome), proposal.effect)
+    warnings = order_effect.effect_warnings(wanted, _action(wanted, outcome), proposal.effect)
     if proposal.change.price is None:
         return warnings
     if wanted.post_only and proposal.now is not None and proposal.now.filled:
         return (*warnings, "This order is post-only and would fill now, so the exchange cancels it")
-    return (*warnings, *price_warnings(proposal.market, wanted, outcome, collar))
+    return (*warnings, *order_effect.price_warnings(proposal.market, wanted, outcome, collar))
 
 
 def _action(order: Order, outcome: Outcome) -> str:
@@ -181,7 +157,7 @@ def _intent(market: Market, order: Order, change: AmendRequest, now: Ts) -> Amen
         expires = Ts((now + int(change.expires_in_s * _S)) // _S * _S) if change.expires_in_s else Ts(0)
     is_same_expiry = expires is None or (expires or None) == order.expires
     if (price, qty) == (order.price, order.remaining) and is_same_expiry:
-        raise UsageError(
+        raise errors.UsageError(
             f"Order {order.order_id} already has these terms: {show_qty(qty)} left at {show_price(price)}",
             hint="change --price, --count, --expires-in or --no-expiry",
             code="same_terms",
@@ -204,12 +180,12 @@ def send(entry: OrderEntry, engine: TradingEngine, proposal: AmendProposal) -> O
             if last_try:
                 raise halted(error, entry.store.halt()) from error
             engine, proposal = propose(entry, entry.client.order(order_id), proposal.change)
-        except HaltedError as error:
+        except errors.HaltedError as error:
             raise halted(error, entry.store.halt()) from error
     orders = engine.state.orders
     try:
         process_messages(replies, engine, venue, entry.store)
-    except StateFileError as error:
+    except errors.StateFileError as error:
         raise sent_but_not_saved(f"the amend of order {order_id} was sent", error) from error
     refused = next((reply for reply in replies if isinstance(reply, AmendEnded) and reply.code), None)
     if refused is not None:
@@ -218,7 +194,7 @@ def send(entry: OrderEntry, engine: TradingEngine, proposal: AmendProposal) -> O
     if is_amend_open(order):
         order = _resolve(entry, engine, amend)
     if not order.status.is_live and order.filled == amend.before.filled:
-        raise ExchangeError(
+        raise errors.ExchangeError(
             f"Order {order_id} is now {order.status.value}; it was not amended",
             hint=f"kalshi order show {order_id}",
             code="not_resting",
@@ -238,7 +214,7 @@ def _resolve(entry: OrderEntry, engine: TradingEngine, amend: AmendOrder) -> Ord
 
     stated = _look(entry.client, entry.clock, order_id, is_known, RESOLVE_S)
     if stated is None:
-        raise OutcomeUnknownError(
+        raise errors.OutcomeUnknownError(
             f"No response to the amend of order {order_id}. The old or the new terms may be in effect",
             hint=f"run `kalshi order reconcile` (order id {order_id}); until then the worse of both counts",
         )
@@ -255,34 +231,34 @@ def decrease(
     """
     left = order.remaining - by if by is not None else to
     if not order.status.is_live:
-        raise RefusedError(
+        raise errors.RefusedError(
             f"Order {order.order_id} is {order.status.value}; no contracts are left", code="NOT_RESTING",
             hint=f"kalshi order show {order.order_id}",
         )  # fmt: skip
     if to == order.remaining:
-        raise UsageError(
+        raise errors.UsageError(
             f"Order {order.order_id} already has {_contracts(to)} left",
             hint="nothing is left to do", code="same_terms",
         )  # fmt: skip
     if left is None or not 0 < left < order.remaining:
         verb = "is" if order.remaining == ONE_CONTRACT else "are"
-        raise UsageError(
+        raise errors.UsageError(
             f"{_contracts(order.remaining)} {verb} left on order {order.order_id}; "
             "a decrease must leave fewer, but more than zero",
             hint=f"to cancel it: `kalshi order cancel {order.order_id}`; to increase it: `kalshi order amend`",
         )
     try:
         return client.decrease_order(order, by=by, to=to)
-    except (CredentialsError, RateLimitedError):
+    except (errors.CredentialsError, errors.RateLimitedError):
         raise
-    except (OutcomeUnknownError, ExchangeError) as error:
+    except (errors.OutcomeUnknownError, errors.ExchangeError) as error:
         # A refused second attempt does not prove that the first was refused too.
-        patience_s = RESOLVE_S if isinstance(error, OutcomeUnknownError) else 0
+        patience_s = RESOLVE_S if isinstance(error, errors.OutcomeUnknownError) else 0
         stated = _look(client, clock, order.order_id, lambda now: _is_less(now, order, by, to), patience_s)
         if stated is None:
             raise
         if not stated.status.is_live:
-            raise ExchangeError(
+            raise errors.ExchangeError(
                 f"Order {order.order_id} is now {stated.status.value}; no contracts are left",
                 hint=f"kalshi order show {order.order_id}",
                 code="not_resting",
@@ -310,7 +286,7 @@ def _look(
     """Read the order until it meets the condition, at least once; return None after RESOLVE_S."""
     until = clock.monotonic() + patience_s
     while True:
-        with suppress(KalshiError):  # a failed read must not hide that the outcome is unknown
+        with suppress(errors.KalshiError):  # a failed read must not hide that the outcome is unknown
             stated = client.order(order_id)
             if is_it(stated):
                 return stated

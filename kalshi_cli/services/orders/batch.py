@@ -9,16 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kalshi_cli.base.errors import (
-    HaltedError,
-    KalshiError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RefusedError,
-    StateFileError,
-    UnreachableError,
-    UsageError,
-)
+from kalshi_cli.base import errors
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Ts, notional, pluralize
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import OrderRefused, SubmitOrder
@@ -29,22 +20,10 @@ from kalshi_cli.core.model.messages import OrderRejected
 from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.orders.order_effect import OrderEffect, effect_at, price_of
-from kalshi_cli.services.orders.place import (
-    OrderEntry,
-    OrderTicket,
-    wait_for_orders,
-)
+from kalshi_cli.services.orders.place import OrderEntry, OrderTicket, wait_for_orders
 from kalshi_cli.services.plans import REVIEW_AGAIN_S
 from kalshi_cli.services.runner import NOT_SENT, process_messages
-from kalshi_cli.services.trading.refusals import (
-    NEVER_THERE,
-    duplicate,
-    halted,
-    refusal,
-    rejection,
-    sent_but_not_saved,
-    unconfirmed,
-)
+from kalshi_cli.services.trading import refusals
 from kalshi_cli.store.records import NO_HALT, Halt
 from kalshi_cli.views.formats import MaxMoney, TruncatableText
 from kalshi_cli.views.orders import BatchRow
@@ -60,7 +39,7 @@ LOOK_AGAIN_MS = int(1000 * REVIEW_AGAIN_S)
 RECONCILE = "kalshi order reconcile"
 
 
-class BatchInterruptedError(OutcomeUnknownError):
+class BatchInterruptedError(errors.OutcomeUnknownError):
     """A batch that was interrupted while it was being sent: orders of it may be live."""
 
 
@@ -76,7 +55,7 @@ class ReviewedLine(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     ticket: OrderTicket
-    verdict: SubmitOrder | OrderRefused | RefusedError
+    verdict: SubmitOrder | OrderRefused | errors.RefusedError
     """A RefusedError is that of a client order id which was used before."""
     cost: Money = Money(0)
     fee: Money = Money(0)
@@ -86,11 +65,11 @@ class ReviewedLine(msgspec.Struct, frozen=True, kw_only=True):
     """The halt on file at the time of the review."""
 
     @property
-    def denied(self) -> RefusedError | None:
+    def denied(self) -> errors.RefusedError | None:
         """Return the error of a refused line; None where the order may be sent."""
         if isinstance(self.verdict, SubmitOrder):
             return None
-        return refusal(self.verdict, self.halt) if isinstance(self.verdict, OrderRefused) else self.verdict
+        return refusals.refusal(self.verdict, self.halt) if isinstance(self.verdict, OrderRefused) else self.verdict
 
     @property
     def amounts(self) -> OrderAmounts | None:
@@ -115,7 +94,7 @@ class BatchLineResult(NamedTuple):
     ticket: OrderTicket
     order: Order | None
     status: str
-    error: KalshiError | None
+    error: errors.KalshiError | None
     amounts: OrderAmounts | None = None
 
 
@@ -123,18 +102,18 @@ class BatchOutcome(NamedTuple):
     """The result of every line. `trouble` is the error that kept the rest from being sent or saved."""
 
     results: tuple[BatchLineResult, ...]
-    trouble: KalshiError | None
+    trouble: errors.KalshiError | None
 
     @property
-    def worst(self) -> KalshiError | None:
+    def worst(self) -> errors.KalshiError | None:
         """Return the error with the most severe exit code; orders that may be live come before refused ones."""
-        errors = [*(result.error for result in self.results), self.trouble]
-        return max(filter(None, errors), key=_gravity, default=None)
+        found = [*(result.error for result in self.results), self.trouble]
+        return max(filter(None, found), key=_gravity, default=None)
 
 
-def _gravity(error: KalshiError) -> tuple[bool, int, bool]:
+def _gravity(error: errors.KalshiError) -> tuple[bool, int, bool]:
     """Rank an error. An id that was used before is expected of a file that is sent again: it hides no other reason."""
-    return isinstance(error, OutcomeUnknownError), error.exit_code, error.code != DUPLICATE_ID
+    return isinstance(error, errors.OutcomeUnknownError), error.exit_code, error.code != DUPLICATE_ID
 
 
 def propose(entry: OrderEntry, lines: Sequence[BatchLine]) -> tuple[TradingEngine, list[ReviewedLine]]:
@@ -152,9 +131,9 @@ def propose(entry: OrderEntry, lines: Sequence[BatchLine]) -> tuple[TradingEngin
     for line, intent in zip(lines, intents, strict=True):
         name = line.ticket.client_order_id or ""
         cost, fee, effect = Money(0), Money(0), None
-        verdict: SubmitOrder | OrderRefused | RefusedError
+        verdict: SubmitOrder | OrderRefused | errors.RefusedError
         if (used := entry.used(name)) is not None or name in taken:
-            verdict = used or duplicate(name)
+            verdict = used or refusals.duplicate(name)
         else:
             verdict = engine.place(intent, client_order_id=name)
         if isinstance(verdict, OrderRefused):
@@ -172,7 +151,7 @@ def propose(entry: OrderEntry, lines: Sequence[BatchLine]) -> tuple[TradingEngin
 def _markets(entry: OrderEntry, lines: Sequence[BatchLine]) -> dict[str, Market]:
     tickers = list(dict.fromkeys(line.ticket.ticker for line in lines))
     if len(lines) > MAX_ORDERS or len(tickers) > MAX_MARKETS:
-        raise UsageError(
+        raise errors.UsageError(
             f"{len(lines)} orders in {pluralize(len(tickers), 'market')} exceed the limits of one batch",
             hint=f"at most {MAX_ORDERS} orders in {MAX_MARKETS} markets; split the file",
         )
@@ -181,11 +160,11 @@ def _markets(entry: OrderEntry, lines: Sequence[BatchLine]) -> dict[str, Market]
     for ticker in tickers:
         try:
             found[ticker] = entry.client.market(ticker)
-        except NotFoundError:
+        except errors.NotFoundError:
             missing.append(ticker)
     _refuse_lines(
         [f"line {line.number}: no market {line.ticket.ticker}" for line in lines if line.ticket.ticker in missing],
-        NotFoundError,
+        errors.NotFoundError,
     )
     return found
 
@@ -197,20 +176,20 @@ def _intents(entry: OrderEntry, lines: Sequence[BatchLine], markets: dict[str, M
         name = line.ticket.client_order_id
         try:
             if name and uses[name] > 1:
-                raise UsageError(f"Client order id {name} is used on several lines")
+                raise errors.UsageError(f"Client order id {name} is used on several lines")
             entry.client.whose(line.ticket.subaccount)
             intents.append(line.ticket.intent(markets[line.ticket.ticker]))
-        except (UsageError, RefusedError) as error:
+        except (errors.UsageError, errors.RefusedError) as error:
             wrong.append(_wrong(line.number, error))
     _refuse_lines(wrong)
     return intents
 
 
-def _wrong(number: int, error: KalshiError) -> str:
+def _wrong(number: int, error: errors.KalshiError) -> str:
     return f"line {number}: {error.message}" + (f" ({error.hint})" if error.hint else "")
 
 
-def _refuse_lines(wrong: list[str], kind: type[KalshiError] = UsageError) -> None:
+def _refuse_lines(wrong: list[str], kind: type[errors.KalshiError] = errors.UsageError) -> None:
     if wrong:
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise kind("; ".join(wrong[:3]) + more, hint="nothing was sent; correct the file and run it again")
@@ -231,7 +210,7 @@ def send(
     for submit in _passing(lines):
         engine.take_back(submit.order)
     most, details = entry.client.largest_batch(), dict[str, str]()
-    trouble: KalshiError | None = None
+    trouble: errors.KalshiError | None = None
     written: list[Order] = []
     try:
         for start in range(0, len(passed), most):
@@ -241,7 +220,7 @@ def send(
                 looked = _look(entry, engine, looked)
                 for at in turn:
                     lines[at] = _reviewed(entry, engine, lines[at])
-            except KalshiError as error:  # this request was not sent
+            except errors.KalshiError as error:  # this request was not sent
                 trouble = error
                 break
             submits = _passing(lines[at] for at in turn)
@@ -251,7 +230,9 @@ def send(
             few = [submit.order for submit in submits]
             wait_for_orders(entry.client, entry.store, entry.clock, engine, few)
             if any((engine.state.orders.get(o.client_order_id) or o).status is OrderStatus.UNKNOWN for o in few):
-                trouble = UnreachableError("Not sent, because an earlier request got no response", hint=RECONCILE)
+                trouble = errors.UnreachableError(
+                    "Not sent, because an earlier request got no response", hint=RECONCILE
+                )
                 break
     except KeyboardInterrupt:
         trouble = BatchInterruptedError(
@@ -302,7 +283,7 @@ def _send_few(
     submits: Sequence[SubmitOrder],
     details: dict[str, str],
     written: list[Order],
-) -> KalshiError | None:
+) -> errors.KalshiError | None:
     """Send one request. Return the error after which no other request may follow.
 
     Adds each order to `written` once it is saved: from then on an interrupt leaves it in doubt.
@@ -313,34 +294,34 @@ def _send_few(
             entry.store.record(submit)
             written.append(submit.order)
         replies = venue.submit_batch(submits)
-    except (HaltedError, StateFileError) as error:  # the request was not sent
-        code = error.code if isinstance(error, HaltedError) else NOT_SENT
+    except (errors.HaltedError, errors.StateFileError) as error:  # the request was not sent
+        code = error.code if isinstance(error, errors.HaltedError) else NOT_SENT
         details.update({order.client_order_id: error.message for order in written})
-        with suppress(StateFileError):
+        with suppress(errors.StateFileError):
             process_messages(
                 (OrderRejected(o.created, o.client_order_id, code, error.message) for o in written),
                 engine,
                 venue,
                 entry.store,
             )
-        return _stopped(error, entry.store.halt()) if isinstance(error, HaltedError) else error
+        return _stopped(error, entry.store.halt()) if isinstance(error, errors.HaltedError) else error
     details.update({each.client_order_id: each.detail for each in replies if isinstance(each, OrderRejected)})
     try:
         process_messages(replies, engine, venue, entry.store)
-    except StateFileError as error:
-        return sent_but_not_saved(f"a batch of {pluralize(len(orders), 'order')} was sent", error)
+    except errors.StateFileError as error:
+        return refusals.sent_but_not_saved(f"a batch of {pluralize(len(orders), 'order')} was sent", error)
     for reply in replies:
-        if isinstance(reply, OrderRejected) and reply.code in NEVER_THERE:
-            return rejection("Batch not placed", orders[0], reply.code, reply.detail)
+        if isinstance(reply, OrderRejected) and reply.code in refusals.NEVER_THERE:
+            return refusals.rejection("Batch not placed", orders[0], reply.code, reply.detail)
     return None
 
 
-def _stopped(error: HaltedError, halt: Halt) -> RefusedError:
+def _stopped(error: errors.HaltedError, halt: Halt) -> errors.RefusedError:
     """Return the error for a request that was not sent; requests before it may have been."""
-    stopped = halted(error, halt)
+    stopped = refusals.halted(error, halt)
     if stopped.code != "STATE_MOVED":
         return stopped
-    return RefusedError(
+    return errors.RefusedError(
         "Another program placed or amended an order at the same time; the orders left were not sent",
         hint="send the lines again whose status is not_sent, or rejected with this code",
         code=stopped.code,
@@ -351,7 +332,7 @@ def _result(
     judged: ReviewedLine,
     engine: TradingEngine,
     details: dict[str, str],
-    trouble: KalshiError | None,
+    trouble: errors.KalshiError | None,
     doubtful: Collection[str],
 ) -> BatchLineResult:
     """Return the result of a line. The orders of the last request are `doubtful` where it was interrupted."""
@@ -360,20 +341,20 @@ def _result(
     name = judged.verdict.order.client_order_id
     order = engine.state.orders.get(name) or judged.verdict.order
     status = order.status.value
-    error: KalshiError | None = None
+    error: errors.KalshiError | None = None
     if isinstance(trouble, BatchInterruptedError) and order.status is OrderStatus.SUBMITTED:
         status = OrderStatus.UNKNOWN.value if name in doubtful else NOT_SENT
-        error = trouble if name in doubtful else UnreachableError("Not sent, because the batch was interrupted")
+        error = trouble if name in doubtful else errors.UnreachableError("Not sent, because the batch was interrupted")
     elif order.status is OrderStatus.SUBMITTED or order.code == NOT_SENT:
         status = NOT_SENT
-        is_said = trouble is not None and not isinstance(trouble, OutcomeUnknownError)
-        error = trouble if is_said else UnreachableError("Not sent, because it could not be saved first")
+        is_said = trouble is not None and not isinstance(trouble, errors.OutcomeUnknownError)
+        error = trouble if is_said else errors.UnreachableError("Not sent, because it could not be saved first")
     elif order.status is OrderStatus.UNKNOWN:
-        error = unconfirmed(order)
+        error = refusals.unconfirmed(order)
     elif order.status is OrderStatus.NEVER_ARRIVED:
-        error = UnreachableError("Verified: not on the exchange", code="never_arrived")
+        error = errors.UnreachableError("Verified: not on the exchange", code="never_arrived")
     elif order.status is OrderStatus.REJECTED:
-        error = rejection("Not placed", order, order.code, details.get(name, ""))
+        error = refusals.rejection("Not placed", order, order.code, details.get(name, ""))
     return BatchLineResult(judged.number, judged.ticket, order, status, error, judged.amounts)
 
 

@@ -9,19 +9,9 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from kalshi_cli.base import errors
 from kalshi_cli.base.checked import check_text
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    ExchangeError,
-    KalshiError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RateLimitedError,
-    StateFileError,
-    UnreachableError,
-    UsageError,
-)
 from kalshi_cli.base.text import SHORT_ID_LENGTH
 from kalshi_cli.base.units import Qty, Ts, pluralize
 from kalshi_cli.core.model.markets import ENDED
@@ -84,7 +74,7 @@ ALL = "(all)"
 def scope_of(event: str, ticker: str) -> CancelScope:
     """Return the orders to cancel; UsageError for an empty event or ticker, which would mean every order."""
     if not event.strip() or not ticker.strip():
-        raise UsageError("An empty scope would mean every order", hint="leave it out to cancel everything")
+        raise errors.UsageError("An empty scope would mean every order", hint="leave it out to cancel everything")
     event, ticker = ("" if each == ALL else each.strip().upper() for each in (event, ticker))
     return CancelScope(event=event, ticker=ticker)
 
@@ -119,7 +109,7 @@ def canceled_since(client: KalshiClient, orders: Sequence[Order], since: Ts) -> 
             ended = [
                 order for order in client.orders(status="canceled", min_ts=first) if order.updated >= since - CLOCK_MS
             ]
-    except KalshiError:
+    except errors.KalshiError:
         return None
     return {order.order_id for order in ended if order.status is OrderStatus.CANCELED}
 
@@ -178,22 +168,22 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
         reports.append(OrderState(order.updated, order))
         try:
             reports.append(client.cancel_order(order))
-        except OutcomeUnknownError as error:
+        except errors.OutcomeUnknownError as error:
             after = _ended_since(client, order_id, error)
             reports.append(OrderState(after.updated, after))
             if after.status is not OrderStatus.CANCELED:
-                raise NotFoundError(error.message) from error
-        except NotFoundError as error:
+                raise errors.NotFoundError(error.message) from error
+        except errors.NotFoundError as error:
             # Proves nothing: the first attempt may have canceled the order, and only its response was lost.
             after = client.order(order_id) if order.status.is_live else order
             reports.append(OrderState(after.updated, after))
             if after.status.is_live:
-                raise OutcomeUnknownError(f"{error.message}; the last read still shows it resting") from error
+                raise errors.OutcomeUnknownError(f"{error.message}; the last read still shows it resting") from error
             if not order.status.is_live or after.status is not OrderStatus.CANCELED:
                 raise
-    except CredentialsError:
+    except errors.CredentialsError:
         raise
-    except NotFoundError as error:
+    except errors.NotFoundError as error:
         status = _ended(reports)
         name = short_name(order_id)
         detail = error.message if reports else _unknown(name)
@@ -205,32 +195,32 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
             is_missing=True,
             reports=tuple(reports),
         )
-    except OutcomeUnknownError as error:
+    except errors.OutcomeUnknownError as error:
         return CancelResult(order_id=order_id, canceled=False, code=error.code, detail=error.message, is_unknown=True)
-    except (RateLimitedError, UnreachableError) as error:
+    except (errors.RateLimitedError, errors.UnreachableError) as error:
         return CancelResult(order_id=order_id, canceled=False, code=error.code, detail=error.message, is_unreached=True)
-    except ExchangeError as error:
+    except errors.ExchangeError as error:
         detail = _closed(client, reports) if error.code == "market_inactive" else ""
         return CancelResult(order_id=order_id, canceled=False, code=error.code, detail=detail or error.message)
     return CancelResult(order_id=order_id, canceled=True, reports=tuple(reports))
 
 
-def _ended_since(client: KalshiClient, order_id: str, silence: OutcomeUnknownError) -> Order:
+def _ended_since(client: KalshiClient, order_id: str, silence: errors.OutcomeUnknownError) -> Order:
     """Return an order that ended, as one read after an unanswered cancel shows it; OutcomeUnknownError otherwise."""
     try:
         with client.reading_within(WORDS_S):
             after = client.order(order_id)
-    except KalshiError as error:
+    except errors.KalshiError as error:
         raise silence from error
     if after.status.is_live:
-        raise OutcomeUnknownError(f"{silence.message}; the last read still shows it resting") from silence
+        raise errors.OutcomeUnknownError(f"{silence.message}; the last read still shows it resting") from silence
     return after
 
 
 def _closed(client: KalshiClient, reports: Sequence[Message]) -> str:
     """Return what becomes of an order whose market has closed; empty where the market may trade again."""
     last = reports[-1] if reports else None
-    with suppress(KalshiError):
+    with suppress(errors.KalshiError):
         if isinstance(last, OrderState) and client.market(last.order.ticker).status in ENDED:
             name = short_name(last.order.order_id)
             return f"{last.order.ticker} has closed: order {name} cannot fill any more, and the exchange removes it"
@@ -245,7 +235,7 @@ def _ended(reports: Sequence[Message]) -> str:
     return last.order.status.value
 
 
-def failure(results: Sequence[CancelResult]) -> KalshiError | None:
+def failure(results: Sequence[CancelResult]) -> errors.KalshiError | None:
     """Return the error of a command that did not cancel all orders, None where it did.
 
     Unanswered cancels come first.
@@ -254,12 +244,12 @@ def failure(results: Sequence[CancelResult]) -> KalshiError | None:
     unreached = [each for each in results if each.is_unreached]
     failed = [each for each in results if not (each.canceled or each.is_unknown or each.is_unreached)]
     if unknown:
-        return OutcomeUnknownError(
+        return errors.OutcomeUnknownError(
             f"{len(unknown)} of {pluralize(len(results), 'order')} may be live: {unknown[0].detail}",
             hint="run `kalshi order reconcile`, then `kalshi order list`",
         )
     if unreached:
-        return UnreachableError(
+        return errors.UnreachableError(
             f"{len(unreached)} of {len(results)} orders were not canceled: {unreached[0].detail}",
             hint="they may still be resting: try again, or run `kalshi cancel-all`",
         )
@@ -267,11 +257,11 @@ def failure(results: Sequence[CancelResult]) -> KalshiError | None:
     code = codes.pop() if len(codes) == 1 else ""
     if failed and len(results) == 1:
         is_missing, detail = failed[0].is_missing, failed[0].detail
-        return (NotFoundError if is_missing else ExchangeError)(
+        return (errors.NotFoundError if is_missing else errors.ExchangeError)(
             f"The order was not canceled: {detail}", hint=_hint(failed[0].order_id, "kalshi order list"), code=code
         )
     if failed:
-        kind = NotFoundError if all(each.is_missing for each in failed) else ExchangeError
+        kind = errors.NotFoundError if all(each.is_missing for each in failed) else errors.ExchangeError
         reasons = list(dict.fromkeys(each.detail for each in failed))
         more = f"; and {len(reasons) - MAX_CANDIDATES} more" if len(reasons) > MAX_CANDIDATES else ""
         return kind(
@@ -339,7 +329,7 @@ def _only_one(any_id: str, candidates: Sequence[Order]) -> str:
     if len(candidates) > 1:
         shown = ", ".join(f"{order.order_id} ({order.ticker})" for order in candidates[:MAX_CANDIDATES])
         more = f" and {len(candidates) - MAX_CANDIDATES} more" if len(candidates) > MAX_CANDIDATES else ""
-        raise UsageError(
+        raise errors.UsageError(
             f"{any_id} is ambiguous: {pluralize(len(candidates), 'order')} begin with it: {shown}{more}",
             hint="nothing was sent; type more characters of the order id",
             code="AMBIGUOUS_ID",
@@ -367,16 +357,16 @@ def find_order(resources: Resources, order_id: str | None) -> Order:
     any_id = check_text("order_id", order_id)
     try:
         return with_typed(resources, [resources.client.order(resolve_ids(resources, [any_id])[0])])[0]
-    except NotFoundError as error:
+    except errors.NotFoundError as error:
         if unconfirmed := _unconfirmed(resources, any_id):
             raise unconfirmed from error
         store = resources.remembered()
         filed = store.order(any_id) if store is not None else None
         if filed is not None and (absence := why_absent(filed)):
             text = f"Order {any_id} is {absence}"
-            raise NotFoundError(text, hint="nothing of it is live", code=error.code) from error
+            raise errors.NotFoundError(text, hint="nothing of it is live", code=error.code) from error
         hint = _hint(any_id, "kalshi order list --status all")
-        raise NotFoundError(_unknown(any_id), hint=hint, code=error.code) from error
+        raise errors.NotFoundError(_unknown(any_id), hint=hint, code=error.code) from error
 
 
 def end_reason(resources: Resources, order: OrderRow) -> str:
@@ -390,19 +380,19 @@ def ending(client: KalshiClient, order: OrderRow) -> str:
         return ""
     if has_expired(order):
         return "expired"
-    with suppress(KalshiError):
+    with suppress(errors.KalshiError):
         market = client.market(order.ticker)
         if market.status in ENDED and market.close_time <= order.updated:
             return "by the exchange: the market closed"
     return ""
 
 
-def _unconfirmed(resources: Resources, any_id: str) -> OutcomeUnknownError | None:
+def _unconfirmed(resources: Resources, any_id: str) -> errors.OutcomeUnknownError | None:
     """Return the error for an id that the exchange does not know and that names an unconfirmed order on file."""
     for order in unconfirmed_on_file(resources):
         name = order.client_order_id
         if not order.order_id and (name == any_id or (len(any_id) >= MIN_PREFIX and name.startswith(any_id))):
-            return OutcomeUnknownError(
+            return errors.OutcomeUnknownError(
                 f"Order {name} is unconfirmed: the exchange does not list it yet. It may be live",
                 hint="run `kalshi order reconcile`",
             )
@@ -411,7 +401,7 @@ def _unconfirmed(resources: Resources, any_id: str) -> OutcomeUnknownError | Non
 
 def with_typed(resources: Resources, orders: Sequence[Order]) -> Sequence[Order]:
     """Return orders of the exchange with the outcomes typed here; unchanged if the state file cannot be read."""
-    with suppress(StateFileError):
+    with suppress(errors.StateFileError):
         if orders and (store := resources.remembered()) is not None:
             return [as_typed(order, store.order(order.client_order_id)) for order in orders]
     return orders
@@ -433,7 +423,7 @@ def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[CancelResult]
     """
     try:
         order_ids = resolve_ids(resources, ids)
-    except StateFileError as error:
+    except errors.StateFileError as error:
         resources.tell(f"Client order ids and prefixes cannot be used here: {error.message}")
         order_ids = ids
     results = cancel_orders(resources.client, [*dict.fromkeys(order_ids)])  # the same order may be named twice
@@ -453,9 +443,9 @@ def find_live_orders(resources: Resources, order_ids: Iterable[str], within_s: f
         for order_id in order_ids:
             try:
                 found = find_order(resources, order_id)
-            except NotFoundError as error:
+            except errors.NotFoundError as error:
                 nothing_to_cancel.append(error.message)
-            except KalshiError:
+            except errors.KalshiError:
                 continue
             else:
                 if found.status.is_live:

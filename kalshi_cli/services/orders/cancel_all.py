@@ -8,14 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    KalshiError,
-    NotFoundError,
-    OutcomeUnknownError,
-    ReadOnlyError,
-    StateFileError,
-)
+from kalshi_cli.base import errors
 from kalshi_cli.base.units import Qty, Ts, format_ts, pluralize
 from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.account.reconciliation import provable_at
@@ -72,7 +65,7 @@ def cancel_everything(
     groups: list[OrderGroup] = []
     ours: set[str] | None = None
     known: tuple[Order, ...] = ()
-    with suppress(StateFileError):  # already reported when the halt could not be written
+    with suppress(errors.StateFileError):  # already reported when the halt could not be written
         groups = [OrderGroup(group_id=g.group_id, exchange_index=g.exchange_index) for g in resources.store.groups()]
         known = resources.store.live_orders()
         ours = {order.order_id for order in known if not order.is_foreign}
@@ -80,7 +73,7 @@ def cancel_everything(
     def live() -> tuple[Order, ...]:
         nonlocal known
         if ours is not None:
-            with suppress(StateFileError):
+            with suppress(errors.StateFileError):
                 known = resources.store.live_orders()
         return known
 
@@ -122,7 +115,7 @@ def update_state_file(resources: Resources, scope: cancel.CancelScope) -> None:
             return
         with resources.client.reading_within(UPDATE_WITHIN_S):
             reconcile_unknown(resources.client, store, resources.clock, resources.limits, resources.new_id)
-    except KalshiError as error:
+    except errors.KalshiError as error:
         resources.note(
             f"The state file was not updated: {error.message}. `kalshi status` may count the canceled orders until "
             "`kalshi order reconcile`"
@@ -139,14 +132,14 @@ def describe_resting(resources: Resources, scope: cancel.CancelScope) -> list[st
         with resources.client.reading_within(kill_switch.FIRST_LOOK_S):
             listed = resources.client.orders(status="resting", event=scope.event or None)
             found = [order for order in listed if scope.holds(order)]
-    except KalshiError as error:
+    except errors.KalshiError as error:
         return [f"the resting orders could not be listed ({error.message}); all of them will be canceled"]
     if not found:
         return []
     lines = [f"{pluralize(len(found), 'resting order')} will be canceled"]
     shown = cancel.with_typed(resources, found[:MAX_SHOWN])
     held: dict[tuple[int, str], Qty] | None = None
-    with suppress(KalshiError), resources.client.reading_within(cancel.WORDS_S):
+    with suppress(errors.KalshiError), resources.client.reading_within(cancel.WORDS_S):
         held = cancel.held(resources, {order.subaccount for order in shown if not order.outcome})
     for order, name in zip(shown, short_ids([order.order_id for order in shown]), strict=True):
         known = None if held is None else held.get((order.subaccount, order.ticker), Qty(0))
@@ -161,7 +154,7 @@ def left_here(resources: Resources) -> str:
     try:
         who, store = holder(resources.state_dir / "trade.lock"), resources.remembered()
         live = store.live_orders() if store is not None else ()
-    except (CredentialsError, StateFileError) as unread:
+    except (errors.CredentialsError, errors.StateFileError) as unread:
         return f"the state file cannot show which orders are live: {unread.message}"
     if not live and who is None:
         return ""
@@ -178,7 +171,7 @@ def open_positions(resources: Resources) -> int:
 
 def _held_on_file(resources: Resources) -> dict[tuple[int, str], Qty] | None:
     """Return the positions of the state file by subaccount and market; None where it cannot be read."""
-    with suppress(KalshiError):
+    with suppress(errors.KalshiError):
         store = resources.remembered(busy_ms=HALT_WAITS_MS)
         if store is not None:
             known = store.history.counted()
@@ -259,7 +252,7 @@ class KillRun:
         self._stack = ExitStack()
         self._send_result: Callable[[str], None] = lambda _text: None
         self._told = self._on_file = ""
-        self._unknown: NotFoundError | None = None
+        self._unknown: errors.NotFoundError | None = None
         self._until = self._started_s = 0.0
         self._since = Ts(0)
 
@@ -290,7 +283,7 @@ class KillRun:
             text = f"the kill switch: {self.error}"
         else:
             error = failure or self.error
-            why = error.message if isinstance(error, KalshiError) else "it was interrupted"
+            why = error.message if isinstance(error, errors.KalshiError) else "it was interrupted"
             left = left_here(self._resources) if failure is not None else ""
             text = f"the kill switch did NOT verify that all orders are canceled; orders may be live: {why}"
             text += f"; {left}" if left else ""
@@ -311,7 +304,7 @@ class KillRun:
     def run(self) -> None:
         """Cancel and verify, then check that the halt is still on file. ReadOnlyError where writes are switched off."""
         if self._resources.config.read_only:
-            raise ReadOnlyError("Cannot cancel: KALSHI_READ_ONLY is set", hint="unset it and run this again")
+            raise errors.ReadOnlyError("Cannot cancel: KALSHI_READ_ONLY is set", hint="unset it and run this again")
         self._until = self._resources.machine.monotonic() + self._within_s
         self.outcome = self._cancel()
         self.keep()
@@ -334,10 +327,10 @@ class KillRun:
             return
         try:
             require_known(self._resources.client, event=self._scope.event, ticker=self._scope.ticker)
-        except NotFoundError as error:
+        except errors.NotFoundError as error:
             message, hint = f"{error.message}; nothing was canceled", "to see the orders that rest: `kalshi order list`"
-            self._unknown = NotFoundError(message, hint=hint, code=error.code, status=error.status)
-        except KalshiError as error:
+            self._unknown = errors.NotFoundError(message, hint=hint, code=error.code, status=error.status)
+        except errors.KalshiError as error:
             self._resources.tell(
                 "No matching order was resting. Check the spelling: the exchange could not be asked whether "
                 f"{' and '.join(filter(None, (self._scope.event, self._scope.ticker)))} exists ({error.message})"
@@ -347,7 +340,7 @@ class KillRun:
 
     def _why_none(self) -> str:
         """Return why this run canceled nothing: a loop that saw the halt was first, or no order was resting."""
-        with suppress(KalshiError):
+        with suppress(errors.KalshiError):
             is_watched = self._lock is not None and holder(self._resources.state_dir / "trade.lock") is not None
             store = self._resources.remembered() if is_watched else None
             ended = store.orders(self._since) if store is not None else ()
@@ -410,7 +403,7 @@ class KillRun:
         )
 
     @property
-    def error(self) -> KalshiError | None:
+    def error(self) -> errors.KalshiError | None:
         """Return why this is no success; None for a success.
 
         Orders may be live, the halt is not on file, or the exchange knows no market or event of the scope's name.
@@ -421,7 +414,7 @@ class KillRun:
             halt = known + (f"; {_UNHALTED}" if is_unhalted else "")
             return _unclean(self.outcome, halt=halt, now=self._resources.clock.now())
         if is_unhalted:
-            return StateFileError(
+            return errors.StateFileError(
                 f"{self._canceled} canceled and none remains, but {_UNHALTED}",
                 hint=f"stop the trading program (`kalshi stop`), check that {self._resources.state_dir} is "
                 "writable, then run `kalshi cancel-all` again",
@@ -429,7 +422,7 @@ class KillRun:
         return self._unknown
 
 
-def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str, now: Ts) -> OutcomeUnknownError:
+def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str, now: Ts) -> errors.OutcomeUnknownError:
     ids = ", ".join(map(describe_order, outcome.remaining_orders[:MAX_IDS]))
     more = f" and {outcome.remaining - MAX_IDS} more" if outcome.remaining > MAX_IDS else ""
     if outcome.is_verified:
@@ -467,4 +460,4 @@ def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str, now: Ts) -> Ou
         if due > now:
             when = f" after {format_ts(due)}, when an order that never arrived can be proven absent"
         hint = f"run `kalshi order reconcile`{when}; then run this again"
-    return OutcomeUnknownError(f"After {outcome.seconds:.0f} s: {what}{halt}", hint=hint)
+    return errors.OutcomeUnknownError(f"After {outcome.seconds:.0f} s: {what}{halt}", hint=hint)

@@ -9,16 +9,9 @@ from typing import Literal
 
 import msgspec
 
+from kalshi_cli.base import errors
 from kalshi_cli.base.checked import check_fields, check_own_id, check_text
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import (
-    HaltedError,
-    KalshiError,
-    RefusedError,
-    StateFileError,
-    UnreachableError,
-    UsageError,
-)
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_price, show_qty
 from kalshi_cli.config.config import refuse_read_only, refuse_unread_limits
 from kalshi_cli.core.account.closed_markets import ClosedMarket
@@ -39,32 +32,12 @@ from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.recovery import EXTERNAL, load_engine, read_account
 from kalshi_cli.services.monitoring.health import require_synced_clock
-from kalshi_cli.services.orders.order_effect import (
-    OrderEffect,
-    effect_at,
-    effect_phrases,
-    effect_warnings,
-    fill_phrase,
-    fill_warnings,
-    fills_now,
-    price_of,
-    price_warnings,
-    terms_phrase,
-)
+from kalshi_cli.services.orders import order_effect
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.runner import perform_effects, process_messages
+from kalshi_cli.services.trading import refusals
 from kalshi_cli.services.trading.loop_limit import limits_of_command
-from kalshi_cli.services.trading.refusals import (
-    duplicate,
-    halted,
-    id_conflict,
-    refusal,
-    refused_id,
-    rejection,
-    sent_but_not_saved,
-    unconfirmed,
-)
 from kalshi_cli.store.records import ConcurrentChangeError, Halt, RecoveredState
 from kalshi_cli.store.state_store import OrderStore, ReadOnlyStore
 
@@ -163,7 +136,7 @@ def wait_for_orders(
         if not doubtful:
             return
         since = Ts(min(order.created for order in doubtful) - 60_000)
-        with suppress(KalshiError):  # a failed read must not hide that they may be live
+        with suppress(errors.KalshiError):  # a failed read must not hide that they may be live
             read_account(client, store, clock, engine, since=since, lookup=doubtful)
         if any((known.get(each.client_order_id) or each).status is OrderStatus.UNKNOWN for each in doubtful):
             clock.sleep(1.0)
@@ -174,7 +147,7 @@ def check_grid(market: Market, price: Price, outcome: Literal["yes", "no"]) -> N
     if market.grid.is_valid(price):
         return
     typed, *near = (outcome_price(outcome, at) for at in (price, *market.grid.nearest(price)) if at is not None)
-    raise UsageError(
+    raise errors.UsageError(
         f"{show_price(typed)} is off the price grid of {market.ticker}",
         hint="nearest valid prices: " + " and ".join(show_price(at) for at in sorted(near)),
         code="OFF_GRID_PRICE",
@@ -188,7 +161,7 @@ class OrderProposal(msgspec.Struct, frozen=True, kw_only=True):
     submit: SubmitOrder | CloseOrder
     cost: Money
     fee: Money
-    effect: OrderEffect
+    effect: order_effect.OrderEffect
     ticket: OrderTicket | None = None
     """The order as typed, to propose it again; None for a close."""
     now: FillEstimate | None = None
@@ -294,10 +267,10 @@ class OrderEntry:
             for effect in engine.step(message):
                 self.store.record(effect)
 
-    def used(self, client_order_id: str | None) -> RefusedError | None:
+    def used(self, client_order_id: str | None) -> errors.RefusedError | None:
         """Return the error for an id that an order on file has; None if it is free, or its order was never sent."""
         filed = self.store.order(client_order_id) if client_order_id else None
-        return None if filed is None or was_never_sent(filed) else duplicate(client_order_id or "", filed)
+        return None if filed is None or was_never_sent(filed) else refusals.duplicate(client_order_id or "", filed)
 
     def taken(self, engine: TradingEngine, tickets: Sequence[OrderTicket]) -> set[str]:
         """Return the typed client order ids that an order of the account already has, of any program.
@@ -332,10 +305,10 @@ class OrderEntry:
         intent = ticket.intent(market)
         engine = self.engine([market])
         if self.taken(engine, [ticket]):
-            raise duplicate(ticket.client_order_id or "")
+            raise refusals.duplicate(ticket.client_order_id or "")
         verdict = engine.place(intent, client_order_id=ticket.client_order_id or "")
         proposal = self.judged(engine, market, verdict)
-        now = fills_now(proposal.submit.order, engine)
+        now = order_effect.fills_now(proposal.submit.order, engine)
         return engine, msgspec.structs.replace(proposal, ticket=ticket, now=now)
 
     def judged(
@@ -344,9 +317,9 @@ class OrderEntry:
         """Return a passed review with its cost. RefusedError with the code of the control that refused it."""
         if isinstance(verdict, OrderRefused):
             self.store.record(verdict)
-            raise refusal(verdict, self.store.halt())
-        cost, fee = price_of(verdict.order, engine)
-        effect = effect_at(engine, verdict.order)
+            raise refusals.refusal(verdict, self.store.halt())
+        cost, fee = order_effect.price_of(verdict.order, engine)
+        effect = order_effect.effect_at(engine, verdict.order)
         return OrderProposal(market=market, submit=verdict, cost=cost, fee=fee, effect=effect)
 
     def send(self, engine: TradingEngine, proposal: OrderProposal) -> Order:
@@ -364,33 +337,33 @@ class OrderEntry:
                 break
             except ConcurrentChangeError as error:
                 if last_try or proposal.ticket is None:
-                    raise halted(error, self.store.halt()) from error
+                    raise refusals.halted(error, self.store.halt()) from error
                 again = msgspec.structs.replace(proposal.ticket, client_order_id=client_order_id)
                 engine, proposal = self.propose(again)
-            except HaltedError as error:
-                raise halted(error, self.store.halt()) from error
-            except StateFileError as error:  # an order was placed with its id since the review
-                raise refused_id(error, client_order_id, self.store) from error
+            except errors.HaltedError as error:
+                raise refusals.halted(error, self.store.halt()) from error
+            except errors.StateFileError as error:  # an order was placed with its id since the review
+                raise refusals.refused_id(error, client_order_id, self.store) from error
         try:
             process_messages(replies, engine, venue, self.store)
-        except StateFileError as error:
-            raise sent_but_not_saved(f"order {client_order_id} was sent", error) from error
+        except errors.StateFileError as error:
+            raise refusals.sent_but_not_saved(f"order {client_order_id} was sent", error) from error
         order = engine.state.orders.get(client_order_id) or proposal.submit.order
         if order.status is OrderStatus.UNKNOWN:
             order = resolve_unconfirmed(self.client, self.store, self.clock, engine, order)
         if order.status is OrderStatus.NEVER_ARRIVED:
-            raise UnreachableError(
+            raise errors.UnreachableError(
                 f"No response, and order {client_order_id} is verified not to be on the exchange",
                 hint="nothing is outstanding; place it again with another client order id",
                 code="never_arrived",
             )
         if order.status is OrderStatus.REJECTED and order.code == DUPLICATE_ID:
-            raise duplicate(client_order_id)
+            raise refusals.duplicate(client_order_id)
         if order.status is OrderStatus.REJECTED:
             details = "".join(reply.detail for reply in replies if isinstance(reply, OrderRejected))
-            raise rejection("No order was placed", order, order.code, details)
+            raise refusals.rejection("No order was placed", order, order.code, details)
         if not is_as_sent(proposal.submit.order, order):
-            raise id_conflict(order)
+            raise refusals.id_conflict(order)
         self.book_fills(engine, [order])
         # The state file keeps the time before the send; a list of the exchange shows the time that it stated.
         stated = (reply.ts for reply in replies if isinstance(reply, OrderAccepted))
@@ -409,7 +382,7 @@ class OrderEntry:
             if not unbooked:
                 return
             self.clock.sleep(pause_s)
-            with suppress(KalshiError), self.client.reading_within(max(0.0, until - self.clock.monotonic())):
+            with suppress(errors.KalshiError), self.client.reading_within(max(0.0, until - self.clock.monotonic())):
                 for fill in [fill for ticker in unbooked for fill in self.client.fills(ticker, since)]:
                     if fill.order_id in sent:
                         for effect in engine.step(Filled(fill.ts, fill)):
@@ -429,8 +402,8 @@ def resolve_unconfirmed(
     if found.status is not OrderStatus.UNKNOWN:
         return found
     if engine.state.trading is TradingState.HALTED and before is not TradingState.HALTED:
-        raise id_conflict(order)
-    raise unconfirmed(order)
+        raise refusals.id_conflict(order)
+    raise refusals.unconfirmed(order)
 
 
 def open_order_entry(resources: Resources, *, is_rehearsal: bool = False) -> OrderEntry:
@@ -469,11 +442,11 @@ def place_facts(env: str, ticket: OrderTicket, proposal: OrderProposal) -> tuple
     if ticket.outcome == "no":
         bid, ask = _no_price(ask), _no_price(bid)
     return (
-        f"{env}: {line} on {ticket.ticker}{terms_phrase(order)}",
+        f"{env}: {line} on {ticket.ticker}{order_effect.terms_phrase(order)}",
         *([market.full_title] if market.full_title else []),
         f"{outcome}: best bid {show_price(bid)}, best ask {show_price(ask)}",
-        *([fill_phrase(order, now, ticket.outcome)] if now is not None else []),
-        *(text[0].upper() + text[1:] for text in effect_phrases(proposal.effect, proposal.fee)),
+        *([order_effect.fill_phrase(order, now, ticket.outcome)] if now is not None else []),
+        *(text[0].upper() + text[1:] for text in order_effect.effect_phrases(proposal.effect, proposal.fee)),
     )
 
 
@@ -486,9 +459,9 @@ def place_warnings(ticket: OrderTicket, proposal: OrderProposal, collar: int | N
     market, order, warnings = proposal.market, proposal.submit.order, []
     if market.yes_bid is market.yes_ask is market.last is None:
         warnings.append("This market has no quotes and no trades yet, so the price could not be compared")
-    warnings.extend(effect_warnings(order, ticket.action, proposal.effect))
+    warnings.extend(order_effect.effect_warnings(order, ticket.action, proposal.effect))
     if proposal.now is not None:
-        warnings.extend(fill_warnings(order, proposal.now))
+        warnings.extend(order_effect.fill_warnings(order, proposal.now))
     if ticket.tif is TimeInForce.GTC:
-        warnings.extend(price_warnings(market, order, ticket.outcome, collar))
+        warnings.extend(order_effect.price_warnings(market, order, ticket.outcome, collar))
     return tuple(warnings)

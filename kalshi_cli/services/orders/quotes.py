@@ -17,20 +17,9 @@ from typing import Literal
 
 import msgspec
 
+from kalshi_cli.base import errors
 from kalshi_cli.base.checked import check_choice
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    ExchangeError,
-    HaltedError,
-    KalshiError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RefusedError,
-    StateFileError,
-    UnreachableError,
-    UsageError,
-)
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, show_price, show_qty
 from kalshi_cli.core.model.effects import CloseOrder, OrderChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
@@ -105,18 +94,18 @@ def propose_accept(entry: OrderEntry, rfq_id: str, quote_id: str, side: str) -> 
     check_choice("side", side, _OTHER)
     rfq, quote = entry.client.rfq(rfq_id), entry.client.quote(quote_id, rfq_id)
     if quote.is_mine:
-        raise RefusedError(
+        raise errors.RefusedError(
             "You cannot accept your own quote",
             hint=f"after it is accepted, run `kalshi quote confirm {quote_id}`",
             code="OWN_QUOTE",
         )
     if quote.status != "open":
-        raise RefusedError(
+        raise errors.RefusedError(
             f"The quote is {quote.status}; nothing was sent", hint=f"kalshi rfq quotes {rfq_id}", code="QUOTE_NOT_OPEN"
         )
     price = quote.price(side)
     if price is None:
-        raise UsageError(f"The quote has no bid for {side.upper()}", hint=f"--side {_OTHER[side]}")
+        raise errors.UsageError(f"The quote has no bid for {side.upper()}", hint=f"--side {_OTHER[side]}")
     ticket = OrderTicket(
         ticker=quote.ticker,
         outcome=_OTHER[side],
@@ -152,15 +141,17 @@ def propose_quote(
 ) -> QuoteTrade:
     """Review the order that each bid could lead to. Sends nothing."""
     if yes_bid is None and no_bid is None:
-        raise UsageError("A quote needs a YES bid, a NO bid, or both", hint="--yes-bid 0.40 --no-bid 0.55")
+        raise errors.UsageError("A quote needs a YES bid, a NO bid, or both", hint="--yes-bid 0.40 --no-bid 0.55")
     if (yes_bid or 0) + (no_bid or 0) > ONE_DOLLAR:
-        raise UsageError(
+        raise errors.UsageError(
             f"The bids {show_price(yes_bid)} and {show_price(no_bid)} add up to more than $1.00",
             hint="you would pay anyone who hits both bids; lower one of them",
         )
     rfq = entry.client.rfq(rfq_id)
     if rfq.is_mine:
-        raise RefusedError("You cannot quote your own request", hint=f"kalshi rfq quotes {rfq_id}", code="OWN_RFQ")
+        raise errors.RefusedError(
+            "You cannot quote your own request", hint=f"kalshi rfq quotes {rfq_id}", code="OWN_RFQ"
+        )
     bids: tuple[tuple[Outcome, Price | None], ...] = (("yes", yes_bid), ("no", no_bid))
     tickets = tuple(
         OrderTicket(
@@ -190,19 +181,21 @@ def propose_confirm(entry: OrderEntry, quote_id: str, rfq_id: str) -> QuoteTrade
     quote = entry.client.quote(quote_id, rfq_id)
     if not quote.is_mine or quote.status != "accepted":
         whose = "The quote" if quote.is_mine else "Another member's quote"
-        raise RefusedError(
+        raise errors.RefusedError(
             f"{whose} is {quote.status}; you can only confirm your own quote after it is accepted",
             hint="kalshi quote list",
             code="QUOTE_NOT_ACCEPTED",
         )
     side = quote.accepted_side
     if side not in _OTHER:
-        raise UnreachableError(
+        raise errors.UnreachableError(
             f"The exchange names no side of the accepted quote: {side!r}; nothing was sent", hint="kalshi quote list"
         )
     bid = quote.bid(side)
     if bid is None:
-        raise UnreachableError("The quote was accepted on a side that it does not bid for", hint="kalshi quote list")
+        raise errors.UnreachableError(
+            "The quote was accepted on a side that it does not bid for", hint="kalshi quote list"
+        )
     ticket = OrderTicket(
         ticker=quote.ticker,
         outcome=_OTHER[_OTHER[side]],
@@ -235,7 +228,7 @@ def create(entry: OrderEntry, deal: QuoteTrade, yes_bid: Price | None, no_bid: P
             subaccount=entry.client.whose(ticket.subaccount) or 0,
             reviewed=deal.reviewed,
         )
-    except HaltedError as error:
+    except errors.HaltedError as error:
         raise halted(error, entry.store.halt()) from error
 
 
@@ -252,18 +245,18 @@ def _sent(entry: OrderEntry, deal: QuoteTrade, send: Callable[[RfqQuote], None],
     agreed = _written(entry, deal.proposals[0].submit, quote)
     try:
         send(quote)
-    except HaltedError as error:
+    except errors.HaltedError as error:
         _ended(entry, agreed, "HALTED")
         raise halted(error, entry.store.halt()) from error
-    except (ExchangeError, UnreachableError) as error:
+    except (errors.ExchangeError, errors.UnreachableError) as error:
         _ended(entry, agreed, error.code)
         error.hint = short_of_cash(error.code, deal.proposals[0].market.exchange_index) or error.hint
         raise
-    except OutcomeUnknownError as error:
+    except errors.OutcomeUnknownError as error:
         found = _look(client, entry.clock, quote, wanted)
         if found.status == "cancelled":
             _ended(entry, agreed, "cancelled")
-            raise UnreachableError(
+            raise errors.UnreachableError(
                 f"No response, and quote {quote.quote_id} is canceled ({found.reason or 'no reason given'})",
                 hint="nothing is outstanding; see `kalshi rfq list` or `kalshi quote list`",
                 code="never_arrived",
@@ -271,7 +264,7 @@ def _sent(entry: OrderEntry, deal: QuoteTrade, send: Callable[[RfqQuote], None],
         if not has_ended(found, wanted):
             raise
         return found
-    with suppress(KalshiError):  # the write succeeded; the read is only for display
+    with suppress(errors.KalshiError):  # the write succeeded; the read is only for display
         return client.quote(quote.quote_id, quote.rfq_id)
     return msgspec.structs.replace(quote, status=wanted)
 
@@ -295,7 +288,7 @@ def _written(entry: OrderEntry, submit: SubmitOrder | CloseOrder, quote: RfqQuot
 def _ended(entry: OrderEntry, agreed: Order, code: str) -> None:
     """Record that the quote cannot trade. Where that fails, the order counts until it expires."""
     over = msgspec.structs.replace(agreed, status=OrderStatus.REJECTED, code=code, updated=entry.clock.now())
-    with suppress(StateFileError):
+    with suppress(errors.StateFileError):
         entry.store.record(OrderChanged(over))
 
 
@@ -303,7 +296,7 @@ def _look(client: KalshiClient, clock: Clock, quote: RfqQuote, wanted: str) -> R
     """Read the quote until it has the wanted status or is canceled, for LOOK_S at most; return the last read."""
     until, seen = clock.monotonic() + LOOK_S, quote
     while True:
-        with suppress(KalshiError):  # a failed read must not hide that the trade may have happened
+        with suppress(errors.KalshiError):  # a failed read must not hide that the trade may have happened
             seen = client.quote(quote.quote_id, quote.rfq_id)
         if has_ended(seen, wanted) or seen.status == "cancelled" or clock.monotonic() >= until:
             return seen
@@ -325,9 +318,9 @@ def accepted_quotes(client: KalshiClient, tell: Callable[[str], None]) -> tuple[
         for status in ("accepted", "confirmed"):
             found += client.quotes(status=status, limit=MAX_AGREED)
         found += client.quotes(status="confirmed", is_maker=True, limit=MAX_AGREED)
-    except (NotFoundError, CredentialsError):
+    except (errors.NotFoundError, errors.CredentialsError):
         pass
-    except KalshiError as error:
+    except errors.KalshiError as error:
         tell(f"Unknown whether quotes accepted elsewhere may still trade: {error.message}")
     return tuple(found)
 
@@ -342,7 +335,7 @@ def follow(client: KalshiClient, clock: Clock, row: QuoteRow, within_s: float) -
     until = clock.monotonic() + within_s
     while row.status not in ("executed", "cancelled") and clock.monotonic() < until:
         clock.sleep(_PAUSE_S)
-        with suppress(KalshiError):  # one failed read does not end the wait
+        with suppress(errors.KalshiError):  # one failed read does not end the wait
             row = quote_row(client.quote(row.quote_id, row.rfq_id))
     return row
 

@@ -19,14 +19,7 @@ from kalshi_cli.feeds.replay import is_chosen
 from kalshi_cli.services.research.report.measures import BacktestFacts, Measurements, report_fields
 from kalshi_cli.services.research.report.unknown import UnknownData, add_up, lines_of
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
-from kalshi_cli.services.trading.reports.run_summary import (
-    RunPlan,
-    RunSummary,
-    StrategyResults,
-    empty_sizes_text,
-    slow_hooks_text,
-    summarize,
-)
+from kalshi_cli.services.trading.reports import run_summary
 from kalshi_cli.views.backtests import FillBoundRow, RecordingPartRow
 from kalshi_cli.views.formats import Ratio, SignedMoney
 from kalshi_cli.views.positions import PnlRow
@@ -93,7 +86,7 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     data, if a result is missing.
     """
 
-    summary: RunSummary
+    summary: run_summary.RunSummary
     max_drawdown: Money
     markets: dict[str, ProfitAndLoss]
     curve: tuple[tuple[Ts, Money], ...]
@@ -159,7 +152,7 @@ Drive = Callable[[Iterable[Message], TradingEngine, VenueProtocol, RecorderProto
 
 
 def backtest(
-    plan: RunPlan,
+    plan: run_summary.RunPlan,
     engine: TradingEngine,
     feed: Iterable[Message],
     venue: VenueProtocol,
@@ -167,7 +160,7 @@ def backtest(
     drive: Drive = run,
 ) -> BacktestReport:
     """Run the trading loop `drive` over a recording, and measure equity on every tick."""
-    score, measured = StrategyResults(engine), Measurements(engine)
+    score, measured = run_summary.StrategyResults(engine), Measurements(engine)
     engine.hooks.timer = stopwatch
     store = Unrecorded(measured)
     cycles, peak, deepest = 0, 0, 0
@@ -187,7 +180,7 @@ def backtest(
     drive(feed, engine, venue, store, look)
     state = engine.state
     entries = state.ledger.entries
-    summary = summarize(
+    summary = run_summary.summarize(
         engine,
         score,
         plan,
@@ -276,7 +269,7 @@ def backtest_notes(report: BacktestReport) -> list[str]:
 
     If the strategies requested nothing, return what they saw and the likely causes.
     """
-    slow = slow_hooks_text(report.summary)
+    slow = run_summary.slow_hooks_text(report.summary)
     notes = [slow] if slow else []
     if not report.summary.intents:
         return [_no_orders_text(report), *notes]
@@ -378,7 +371,7 @@ def _no_orders_text(report: BacktestReport) -> str:
     if missing:
         return f"No orders were requested: {missing}. Add its data with --data FILE.csv, then run it again"
     if report.summary.empty_sizes:
-        return f"No orders were requested: {empty_sizes_text(report.summary)}"
+        return f"No orders were requested: {run_summary.empty_sizes_text(report.summary)}"
     facts, spans = report.facts, []
     for name, span in (("asks", facts.asks), ("bids", facts.bids)):
         if span is not None:

@@ -23,19 +23,10 @@ from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.feeds.recorded_results import MarketResult, read_results
 from kalshi_cli.feeds.recording_format import NO_TIME
+from kalshi_cli.services.research import recorded_data
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, Drive, backtest
 from kalshi_cli.services.research.input_filter import InputFilter
 from kalshi_cli.services.research.latency import recorded_latency
-from kalshi_cli.services.research.recorded_data import (
-    BacktestFeed,
-    HoleFilter,
-    cut_text,
-    order_text,
-    replay_of,
-    require_chosen,
-    require_messages,
-    unknown_of,
-)
 from kalshi_cli.services.research.report.unknown import UnknownData
 from kalshi_cli.services.runner import run
 from kalshi_cli.services.trading.reports.run_summary import RunPlan
@@ -43,7 +34,7 @@ from kalshi_cli.services.trading.strategy_watchdog import Watchdog
 from kalshi_cli.simulator.paper.queue_position import FillModel
 from kalshi_cli.simulator.paper.venue import PaperVenue
 
-OpenFeed = Callable[[BacktestRequest, ManualClock, float, Callable[[int], None]], BacktestFeed]
+OpenFeed = Callable[[BacktestRequest, ManualClock, float, Callable[[int], None]], recorded_data.BacktestFeed]
 """Opens the feed of a backtest; `replay_of` is the reference."""
 
 HOOK_LIMIT_S = 60.0
@@ -66,7 +57,7 @@ def over_recordings(
     hook_limit_s: float = HOOK_LIMIT_S,
     group_limit: Qty | None = None,
     on_read: Callable[[int], None] = lambda _size: None,
-    open_feed: OpenFeed = replay_of,
+    open_feed: OpenFeed = recorded_data.replay_of,
 ) -> BacktestReport:
     """Run the live engine and strategies over recordings, in recorded time. The same `new_id` gives the same report.
 
@@ -87,14 +78,14 @@ def over_recordings(
     fees = engine.state.fees
     hearing = InputFilter(inputs)
     hearing.gaps.age_s = engine.state.spot_ages.get
-    holes = HoleFilter(request.holes)
+    holes = recorded_data.HoleFilter(request.holes)
     with _ending_hung_hooks(engine, clock, hook_limit_s):
         report = backtest(plan, engine, holes.of(hearing.of(coming)), venue, clock, drive)
     until = NO_TIME if request.until is None else request.until
     holes.end(min(replay.last_line, until))
     if period is not None:
-        require_messages(period, request.sources)
-    require_chosen(request, engine.state.markets, replay.left_out)
+        recorded_data.require_messages(period, request.sources)
+    recorded_data.require_chosen(request, engine.state.markets, replay.left_out)
     if not engine.state.markets:
         raise UsageError(
             f"No market found in {request.sources}" + ("" if replay.last_line else ": there is no recorded message"),
@@ -102,9 +93,12 @@ def over_recordings(
             code="bad_recording",
         )
     hearing.require_inputs(request)
-    cuts = [UnknownData(words=f"the rest of a recording: {cut_text(name, at)}") for name, at in replay.cut.items()]
-    cuts += [UnknownData(words=order_text(name, *times)) for name, times in replay.turned_back.items()]
-    unknown = unknown_of(engine.state.markets, fees, has_trades=holes.has_trades)
+    cuts = [
+        UnknownData(words=f"the rest of a recording: {recorded_data.cut_text(name, at)}")
+        for name, at in replay.cut.items()
+    ]
+    cuts += [UnknownData(words=recorded_data.order_text(name, *times)) for name, times in replay.turned_back.items()]
+    unknown = recorded_data.unknown_of(engine.state.markets, fees, has_trades=holes.has_trades)
     return msgspec.structs.replace(
         report,
         unused_results=_unused(request.results, engine.state.markets),

@@ -13,6 +13,7 @@ from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize, show_money
 from kalshi_cli.base.version import install_hint
 from kalshi_cli.config.config import state_dir
+from kalshi_cli.services.research import tape_runs
 from kalshi_cli.services.research.arguments import (
     fills_of,
     interval_of,
@@ -37,13 +38,6 @@ from kalshi_cli.services.research.recorded_data import tell_unrecorded
 from kalshi_cli.services.research.report.made_with import made_with, settings_of_variants
 from kalshi_cli.services.research.report.report_folder import list_reports, read_report
 from kalshi_cli.services.research.report.saved import frame_columns
-from kalshi_cli.services.research.tape_runs import (
-    MAX_JOBS,
-    BacktestSetup,
-    over_phases,
-    run_parts,
-    split_by_tape,
-)
 from kalshi_cli.views.backtests import BacktestSettlementRow, BacktestTradeRow, EquityRow, ReportFolderView
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.row import OutputRow
@@ -106,9 +100,9 @@ class ResearchService(LakeService):
     """Backtests, recordings and parameter searches with the limits and strategies of one configuration."""
 
     @cached_property
-    def setup(self) -> BacktestSetup:
+    def setup(self) -> tape_runs.BacktestSetup:
         """Return the part of the configuration that backtests use."""
-        return BacktestSetup.of(self._resources.config)
+        return tape_runs.BacktestSetup.of(self._resources.config)
 
     def backtest(
         self,
@@ -176,11 +170,11 @@ class ResearchService(LakeService):
 
     def _run(self, request: BacktestRequest, jobs: int | None, phases: int) -> BacktestReport:
         """Return the report of all recordings as one run, or with `jobs` of separate runs, with each phase."""
-        many = None if jobs is None else number_of(jobs, "jobs", MAX_JOBS)
-        parts = [request] if many is None else split_by_tape(request, self._resources.tell)
+        many = None if jobs is None else number_of(jobs, "jobs", tape_runs.MAX_JOBS)
+        parts = [request] if many is None else tape_runs.split_by_tape(request, self._resources.tell)
         interval_s = request.interval_s or self.setup.interval_s
-        return over_phases(
-            lambda phase_ms: run_parts(self.setup, parts, many or 1, phase_ms=phase_ms),
+        return tape_runs.over_phases(
+            lambda phase_ms: tape_runs.run_parts(self.setup, parts, many or 1, phase_ms=phase_ms),
             interval_s,
             number_of(phases, "phases", MAX_PHASES),
         )

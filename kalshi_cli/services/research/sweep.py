@@ -7,24 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from kalshi_cli.base.units import Money, pluralize
-from kalshi_cli.services.research.backtest import (
-    BacktestRequest,
-    all_refused_text,
-    is_all_refused,
-    refusal_texts,
-    unknown_lines,
-)
+from kalshi_cli.services.research import backtest, tape_runs
 from kalshi_cli.services.research.feed_memory import version_of
 from kalshi_cli.services.research.search.optimize import show_params
 from kalshi_cli.services.research.search.windows import TapeScore, WindowScore, median_score, rank
-from kalshi_cli.services.research.tape_runs import (
-    MAX_JOBS,
-    BacktestSetup,
-    TapeRun,
-    merge_reports,
-    run_tapes,
-    split_by_tape,
-)
 from kalshi_cli.strategies import registry
 
 MAX_NAMES = 3
@@ -52,8 +38,8 @@ class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare_variants(
-    setup: BacktestSetup,
-    request: BacktestRequest,
+    setup: tape_runs.BacktestSetup,
+    request: backtest.BacktestRequest,
     variants: Sequence[Mapping[str, str]],
     jobs: int,
     show: Callable[[int, int], None] = lambda _done, _known: None,
@@ -70,7 +56,7 @@ def compare_variants(
     versions = {path: version_of(path) for path in (*request.files, *request.results)}
     for params in variants:
         registry.make_all(request.strategies, setup.configured, params, setup.allotted)
-    parts = split_by_tape(request, tell)
+    parts = tape_runs.split_by_tape(request, tell)
     requests = [msgspec.structs.replace(part, params=dict(params)) for params in variants for part in parts]
     if len(requests) >= MANY_RUNS:
         tell(
@@ -79,9 +65,9 @@ def compare_variants(
         )
     for line in jobs_note(len(requests), 1 + idle_cores):
         tell(line)
-    runs: list[TapeRun] = []
+    runs: list[tape_runs.TapeRun] = []
     try:
-        run_tapes(setup, requests, jobs, show, runs, has_repeats=len(variants) > 1)
+        tape_runs.run_tapes(setup, requests, jobs, show, runs, has_repeats=len(variants) > 1)
     except KeyboardInterrupt:
         if len(runs) < len(parts):
             raise
@@ -94,7 +80,7 @@ def compare_variants(
     for number, params in enumerate(variants[: len(runs) // len(parts)]):
         own = runs[number * len(parts) : (number + 1) * len(parts)]
         tapes = [TapeScore.of(run.report) for run in own]
-        whole = merge_reports([run.report for run in own], setup.cash)
+        whole = tape_runs.merge_reports([run.report for run in own], setup.cash)
         found.append(
             VariantResult(
                 params=dict(params),
@@ -102,10 +88,10 @@ def compare_variants(
                 score=median_score([WindowScore.of([tape]) for tape in tapes]),
                 result=WindowScore.of(tapes),
                 failed=tuple(tape.failed for tape in tapes if tape.failed),
-                refused=all_refused_text(whole) if is_all_refused(whole) else "",
+                refused=backtest.all_refused_text(whole) if backtest.is_all_refused(whole) else "",
                 denied=dict(whole.summary.denied),
-                refusals=refusal_texts(whole),
-                notices=unknown_lines(whole),
+                refusals=backtest.refusal_texts(whole),
+                notices=backtest.unknown_lines(whole),
                 has_trades=whole.facts.has_trades,
             )
         )
@@ -114,7 +100,7 @@ def compare_variants(
 
 def jobs_note(runs: int, cores: int) -> list[str]:
     """Return how to use the other cores of this machine, if there are any."""
-    jobs = min(runs, cores, MAX_JOBS)
+    jobs = min(runs, cores, tape_runs.MAX_JOBS)
     text = f"The {runs} runs use 1 of {cores} cores: --jobs {jobs} is faster, with the same results"
     return [text] if jobs > 1 else []
 

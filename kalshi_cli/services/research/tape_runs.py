@@ -24,17 +24,9 @@ from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.feeds.overlap import refuse_overlaps
 from kalshi_cli.feeds.recorded_results import is_history
+from kalshi_cli.services.research import recorded_data
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
 from kalshi_cli.services.research.feed_memory import FeedMemory
-from kalshi_cli.services.research.recorded_data import (
-    lake_recordings,
-    recordings_of_period,
-    refuse_copies,
-    replay_of,
-    requests_with_markets,
-    shared_markets,
-    shared_text,
-)
 from kalshi_cli.services.research.recorded_run import OpenFeed, over_recordings
 from kalshi_cli.services.research.report.measures import BacktestFacts, span
 from kalshi_cli.services.research.report.unknown import add_up
@@ -99,7 +91,7 @@ def run_backtest(
     setup: BacktestSetup,
     request: BacktestRequest,
     on_read: Callable[[int], None] = lambda _size: None,
-    open_feed: OpenFeed = replay_of,
+    open_feed: OpenFeed = recorded_data.replay_of,
 ) -> BacktestReport:
     """Run the engine and strategies over the recordings of a request, merged by time. Equal calls give equal reports.
 
@@ -138,7 +130,7 @@ def over_phases(run: Callable[[int], BacktestReport], interval_s: float, phases:
 
 def run_tape(setup: BacktestSetup, request: BacktestRequest, memory: FeedMemory | None = None) -> TapeRun:
     """Run one backtest and return its report, for another process to show."""
-    return TapeRun(report=run_backtest(setup, request, open_feed=memory.open if memory else replay_of))
+    return TapeRun(report=run_backtest(setup, request, open_feed=memory.open if memory else recorded_data.replay_of))
 
 
 _worker_memory = FeedMemory()
@@ -175,13 +167,13 @@ def split_with_shared(
     """
     outside = tuple(path for path in request.files if is_history(path))
     tapes = [path for path in request.files if not is_history(path)]
-    refuse_copies(request.files)
+    recorded_data.refuse_copies(request.files)
     if request.lake is None:
-        tapes = recordings_of_period(tapes, request.since, request.until, tell)
+        tapes = recorded_data.recordings_of_period(tapes, request.since, request.until, tell)
         refuse_overlaps(tapes, request.since, request.until)
     found = [msgspec.structs.replace(request, files=(tape, *outside), lake=None) for tape in tapes]
     if request.lake is not None:
-        *_, sessions = lake_recordings(request.lake, request)
+        *_, sessions = recorded_data.lake_recordings(request.lake, request)
         found += [msgspec.structs.replace(request, files=outside, sessions=(each.session,)) for each in sessions]
     if not found:
         raise UsageError(
@@ -189,12 +181,13 @@ def split_with_shared(
             hint="add a file that `kalshi record` wrote",
             code="bad_recording",
         )
-    parts = requests_with_markets(found, request, tell)
-    shared = shared_markets(parts)
+    parts = recorded_data.requests_with_markets(found, request, tell)
+    shared = recorded_data.shared_markets(parts)
     if shared:
         tell(
-            f"Warning: {shared_text(shared, 'recording')}. Each recording is a run of its own, which can trade such a "
-            "market again: its result then counts again. `kalshi backtest` without --jobs plays the recordings as one"
+            f"Warning: {recorded_data.shared_text(shared, 'recording')}. Each recording is a run of its own, which can "
+            "trade such a market again: its result then counts again. `kalshi backtest` without --jobs plays the "
+            "recordings as one"
         )
     return parts, shared
 

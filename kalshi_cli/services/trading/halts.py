@@ -12,17 +12,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from kalshi_cli.base import errors
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    HaltedError,
-    KalshiError,
-    OutcomeUnknownError,
-    RefusedError,
-    StateFileError,
-    UnreachableError,
-    UsageError,
-)
 from kalshi_cli.base.units import Ts, pluralize, show_money
 from kalshi_cli.core.model.effects import StateChanged
 from kalshi_cli.core.model.exchange import TradingState
@@ -109,8 +100,8 @@ def refuse_to_start(store: Store) -> None:
         raise _halted(halt)
 
 
-def _halted(halt: Halt) -> HaltedError:
-    return HaltedError(describe(halt), hint=resume_hint(halt))
+def _halted(halt: Halt) -> errors.HaltedError:
+    return errors.HaltedError(describe(halt), hint=resume_hint(halt))
 
 
 def resume(home: Path, store: Store | None, reason: str, clock: Clock) -> Halt:
@@ -142,14 +133,14 @@ def stop(
     except ProcessLookupError:
         pass  # The loop has just ended.
     except PermissionError as error:
-        raise RefusedError(
+        raise errors.RefusedError(
             f"The loop ({who}) belongs to another user", hint=f"as that user, run `kill {who.pid}`"
         ) from error
     requested(who)
     until = clock.monotonic() + within_s
     while holder(lock) == who:
         if clock.monotonic() >= until:
-            raise OutcomeUnknownError(
+            raise errors.OutcomeUnknownError(
                 f"The loop ({who}) was asked to stop but is still running after {within_s:.0f} s",
                 hint=f"run `kalshi cancel-all`, then `kill -9 {who.pid}`",
                 code="still_running",
@@ -196,17 +187,17 @@ class TradingControl:
         is_beside = True
         try:
             write_halt_file(resources.state_dir, after)
-        except StateFileError:
+        except errors.StateFileError:
             is_beside = False
         try:
             with resources.open_store(resources.home, busy_ms=busy_ms, is_reported=True) as store:
                 store.set_halt(after)
-        except StateFileError as error:
+        except errors.StateFileError as error:
             if is_beside:
                 resources.tell(f"The halt is saved next to the state file and is in effect: {error.message}")
                 return True
             resources.tell(f"The halt could NOT be saved: {error.message}")
-            with suppress(StateFileError):
+            with suppress(errors.StateFileError):
                 who = holder(resources.state_dir / "trade.lock")
                 if who is not None:
                     resources.tell(f"A trading loop is running ({who}). To be sure, run: kill {who.pid or ''}".rstrip())
@@ -215,7 +206,7 @@ class TradingControl:
 
     def holds(self, *, busy_ms: int | None = None) -> bool:
         """Return whether the halt is still in effect."""
-        with suppress(StateFileError):
+        with suppress(errors.StateFileError):
             if read_halt_file(self._resources.state_dir) is not None:
                 return True
             store = self._resources.remembered(busy_ms=busy_ms)
@@ -233,7 +224,7 @@ class TradingControl:
         now = self._resources.clock.now()
         self._resources.on_effect(StateChanged(now, TradingState.HALTED, PAUSED, reason), None)
         found = [halt for home in self._homes if (halt := read_pause(home.folder)) is not None]
-        with suppress(KalshiError):
+        with suppress(errors.KalshiError):
             found += [store.halt() for _, store in self._stores() if store is not None]
         return most_severe(found)
 
@@ -243,7 +234,7 @@ class TradingControl:
 
     def pause_below(self) -> Halt | None:
         """Return the oldest pause of this state folder, also below a halt."""
-        with suppress(StateFileError):
+        with suppress(errors.StateFileError):
             found = [halt for home in self._homes if (halt := read_pause(home.folder)) is not None]
             return min(found, key=lambda halt: halt.since, default=None)
         return None
@@ -326,9 +317,9 @@ class TradingControl:
         try:
             with resources.client.reading_within(ASK_WITHIN_S):
                 resources.client.exchange_status()
-        except CredentialsError:
+        except errors.CredentialsError:
             return found  # Without a key nothing can trade.
-        except KalshiError as error:
+        except errors.KalshiError as error:
             found.append(f"The exchange does not respond, so no order can be checked or canceled: {error.message}")
         return found
 
@@ -364,7 +355,7 @@ class TradingControl:
                 _record_stop(store, pid)
             left = [order for order in store.live_orders() if order.strategy] if store is not None else []
             if left:
-                raise OutcomeUnknownError(
+                raise errors.OutcomeUnknownError(
                     f"The loop (pid {pid}) has stopped, but {pluralize(len(left), 'order')} of it may be live",
                     hint="run `kalshi order reconcile`, or `kalshi cancel-all`",
                 )
@@ -373,7 +364,7 @@ class TradingControl:
 
 def _record_stop(store: Store, pid: int) -> None:
     """Record that `kalshi stop` sent the signal that ended this loop: the loop cannot know it."""
-    with suppress(StateFileError):
+    with suppress(errors.StateFileError):
         last = store.last_cycle()
         if last is not None and (last.pid, last.is_running, last.stopped_by) == (pid, False, "SIGTERM"):
             store.beat(msgspec.structs.replace(last, stopped_by="kalshi stop (SIGTERM)"))
@@ -425,12 +416,12 @@ class MarketLockService:
         """
         try:
             market = self._resources.client.market(ticker)
-        except UnreachableError as error:
+        except errors.UnreachableError as error:
             self._resources.note(f"The lock is made without checking that the market exists: {error.message}")
             return
         if market.status in ENDED:
             hint = "`kalshi markets` lists the open markets"
-            raise UsageError(f"{_ended(market)}: there is nothing to lock", hint=hint)
+            raise errors.UsageError(f"{_ended(market)}: there is nothing to lock", hint=hint)
 
     def lock(self, ticker: str, lasts_s: float, reason: str) -> MarketLock:
         """Block new positions in a market for `lasts_s` seconds."""

@@ -5,17 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    ExchangeError,
-    HaltedError,
-    KalshiError,
-    OutcomeUnknownError,
-    RateLimitedError,
-    RefusedError,
-    StateFileError,
-    UnreachableError,
-)
+from kalshi_cli.base import errors
 from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import DUPLICATE_ID, Order, OrderStatus, was_never_sent
@@ -25,7 +15,7 @@ from kalshi_cli.store.records import DUPLICATE_INTENT, Halt
 from kalshi_cli.store.state_store import OrderStore
 
 
-def duplicate(client_order_id: str, filed: Order | None = None) -> RefusedError:
+def duplicate(client_order_id: str, filed: Order | None = None) -> errors.RefusedError:
     """Return the error for a client order id that is already in use, by the order on file where that is known."""
     hint = f"run `kalshi order show {client_order_id}`"
     if filed is not None and (absence := why_absent(filed)):
@@ -33,7 +23,7 @@ def duplicate(client_order_id: str, filed: Order | None = None) -> RefusedError:
     elif filed is not None and filed.status is OrderStatus.UNKNOWN:
         hint = "its order is unconfirmed: run `kalshi order reconcile`"
     state = f" by an order that is {filed.status.value}" if filed is not None and filed.order_id else ""
-    error = RefusedError(
+    error = errors.RefusedError(
         f"Refused: client order id {client_order_id} is already in use{state}; no order was placed",
         hint=hint,
         code=DUPLICATE_ID,
@@ -55,49 +45,49 @@ def why_absent(filed: Order) -> str:
     return "not on the exchange, because it was not sent" if was_never_sent(filed) else _NOT_THERE.get(filed.status, "")
 
 
-def refused_id(error: StateFileError, client_order_id: str, store: OrderStore) -> KalshiError:
+def refused_id(error: errors.StateFileError, client_order_id: str, store: OrderStore) -> errors.KalshiError:
     """Return `error`, or the one for a client order id that is in use where the state file refused it for that."""
     if error.code != DUPLICATE_INTENT:
         return error
     return duplicate(client_order_id, store.order(client_order_id))
 
 
-def unconfirmed(order: Order) -> OutcomeUnknownError:
+def unconfirmed(order: Order) -> errors.OutcomeUnknownError:
     """Return the error for an order that is not on the exchange's lists yet, with the response that proved nothing."""
     response = order.code.partition(": outcome unknown. ")[2] or "No response"
-    return OutcomeUnknownError(
+    return errors.OutcomeUnknownError(
         f"{response}. Order {order.client_order_id} is not visible on the exchange yet. It may be live",
         hint=f"run `kalshi order reconcile` (client order id {order.client_order_id})",
     )
 
 
-def id_conflict(order: Order) -> OutcomeUnknownError:
+def id_conflict(order: Order) -> errors.OutcomeUnknownError:
     """Return the error for an order whose client order id names a different order on the exchange."""
-    return OutcomeUnknownError(
+    return errors.OutcomeUnknownError(
         f"The exchange has a different order under client order id {order.client_order_id}; trading is halted",
         hint="check `kalshi order list`. Is another state file in use? Then run `kalshi resume --reason TEXT`",
         code="ID_CLASH",
     )
 
 
-def refusal(denied: OrderRefused, halt: Halt) -> RefusedError:
+def refusal(denied: OrderRefused, halt: Halt) -> errors.RefusedError:
     """Return the error for an order that a risk control refused; one refused by the saved `halt` shows that halt."""
     if denied.code == halt.state.value.upper():
-        return RefusedError(f"Refused. {describe(halt)}", hint=_way_out(halt, denied.ticker), code=denied.code)
+        return errors.RefusedError(f"Refused. {describe(halt)}", hint=_way_out(halt, denied.ticker), code=denied.code)
     hint = _HINTS.get(denied.code, "nothing was sent").replace("TICKER", denied.ticker or "TICKER")
     if (own := _OWN_ORDER.search(denied.detail)) is not None:
         hint = hint.replace("`kalshi cancel ID`, with the id above", f"`kalshi cancel {own[1]}`")
     if "risk." in hint:
         hint += f". {WHERE_LIMITS_ARE}"
-    return RefusedError(f"Refused: {denied.detail} ({denied.code})", hint=hint, code=denied.code)
+    return errors.RefusedError(f"Refused: {denied.detail} ({denied.code})", hint=hint, code=denied.code)
 
 
-def halted(error: HaltedError, halt: Halt) -> RefusedError:
+def halted(error: errors.HaltedError, halt: Halt) -> errors.RefusedError:
     """Return the error for a halt, or a change by another program, between review and request: nothing was sent."""
     code = error.code.upper()
     if code == halt.state.value.upper():
-        return RefusedError(f"Nothing was sent. {describe(halt)}", hint=_way_out(halt, ""), code=code)
-    return RefusedError(error.message, hint=_HINTS[code], code=code)
+        return errors.RefusedError(f"Nothing was sent. {describe(halt)}", hint=_way_out(halt, ""), code=code)
+    return errors.RefusedError(error.message, hint=_HINTS[code], code=code)
 
 
 def _way_out(halt: Halt, ticker: str) -> str:
@@ -111,36 +101,36 @@ def translate_halt(store: OrderStore, write: Callable[[], None]) -> None:
     """Call `write`. Raises RefusedError if a halt stopped it; then nothing was sent."""
     try:
         write()
-    except HaltedError as error:
+    except errors.HaltedError as error:
         raise halted(error, store.halt()) from error
 
 
-def sent_but_not_saved(what: str, error: StateFileError) -> OutcomeUnknownError:
+def sent_but_not_saved(what: str, error: errors.StateFileError) -> errors.OutcomeUnknownError:
     """Return the error for a request that was sent but whose result could not be saved to the state file."""
-    return OutcomeUnknownError(
+    return errors.OutcomeUnknownError(
         f"{what}, but the result could not be saved: {error.message}",
         hint=f"{error.hint or 'repair the state file'}, then run `kalshi order reconcile`",
     )
 
 
-def rejection(what: str, order: Order, code: str, details: str) -> KalshiError:
+def rejection(what: str, order: Order, code: str, details: str) -> errors.KalshiError:
     """Return the error for an order that the exchange rejected, or that never reached it."""
     hint = _HINTS.get(code.upper()) or short_of_cash(code, order.exchange_index)
     hint = hint or error_hint(code, details) or f"run `kalshi market {order.ticker}`"
-    kind = NEVER_THERE.get(code, ExchangeError)
-    more = {"details": details} if issubclass(kind, ExchangeError) else {}
+    kind = NEVER_THERE.get(code, errors.ExchangeError)
+    more = {"details": details} if issubclass(kind, errors.ExchangeError) else {}
     return kind(f"{what}: {details or code}", hint=hint, code=code, **more)
 
 
-NEVER_THERE: dict[str, type[KalshiError]] = {
-    "credentials": CredentialsError,
-    "unreachable": UnreachableError,
-    "rate_limited": RateLimitedError,
-    "kill_switch": RateLimitedError,
-    "halted": RefusedError,
-    "REDUCING": RefusedError,
-    "STATE_MOVED": RefusedError,
-    "LOCKED": RefusedError,
+NEVER_THERE: dict[str, type[errors.KalshiError]] = {
+    "credentials": errors.CredentialsError,
+    "unreachable": errors.UnreachableError,
+    "rate_limited": errors.RateLimitedError,
+    "kill_switch": errors.RateLimitedError,
+    "halted": errors.RefusedError,
+    "REDUCING": errors.RefusedError,
+    "STATE_MOVED": errors.RefusedError,
+    "LOCKED": errors.RefusedError,
 }
 """Codes of orders that provably never left this machine; their exit codes differ from those of a rejection."""
 

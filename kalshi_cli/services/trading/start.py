@@ -28,14 +28,7 @@ from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.services.account.recovery import (
-    LOOK_EVERY_S,
-    is_in_doubt,
-    read_account,
-    reconciliation_result,
-    unconfirmed_orders,
-    wait_until_resolved,
-)
+from kalshi_cli.services.account import recovery
 from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import OrderStore
@@ -94,8 +87,8 @@ class AccountDifferences:
         before = self._before.get(name)
         if before is None:
             return "external" if order.is_foreign and order.status.is_live else ""
-        if is_in_doubt(before):
-            return "" if is_in_doubt(order) else reconciliation_result(order)
+        if recovery.is_in_doubt(before):
+            return "" if recovery.is_in_doubt(order) else recovery.reconciliation_result(order)
         if not order.status.is_live:
             return "ended"
         return "changed" if _reported(order) != _reported(before) else ""
@@ -147,7 +140,7 @@ def reconcile_at_start(
     try:
         differences.hear(*read())
         until = clock.monotonic() + PROOF_S
-        wait_until_resolved(client, store, clock, engine, until=until, note=tell, heard=differences.hear)
+        recovery.wait_until_resolved(client, store, clock, engine, until=until, note=tell, heard=differences.hear)
         unexplained = _unexplained(read, clock, engine, differences)
     finally:
         ledger = engine.state.ledger
@@ -159,7 +152,7 @@ def reconcile_at_start(
         if last is not None and last.is_running:
             for line in _left_by_killed(last, differences, engine, clock.now()):
                 tell(line)
-    _refuse_doubt(unconfirmed_orders(engine), clock.now(), tell)
+    _refuse_doubt(recovery.unconfirmed_orders(engine), clock.now(), tell)
     _refuse_drift(unexplained, engine, tell)
 
 
@@ -224,11 +217,11 @@ def _read_patiently(
 ) -> tuple[AccountSnapshot, list[Effect]]:
     """Return a complete read of the account; raise the error of the last attempt after `UNREAD_S`."""
     until = clock.monotonic() + UNREAD_S
-    pause = LOOK_EVERY_S
+    pause = recovery.LOOK_EVERY_S
     has_warned = False
     while True:
         try:
-            return read_account(client, store, clock, engine, since=since)
+            return recovery.read_account(client, store, clock, engine, since=since)
         except CredentialsError:
             raise
         except (ExchangeError, UnreachableError) as error:
@@ -258,7 +251,7 @@ def _unexplained(
         found = _wrong_positions(engine, differences.latest)
         if not found or clock.monotonic() >= until:
             return found
-        clock.sleep(LOOK_EVERY_S)
+        clock.sleep(recovery.LOOK_EVERY_S)
         differences.hear(*read(since=Ts(0)))
 
 

@@ -6,14 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    ExchangeError,
-    KalshiError,
-    NoAnswerError,
-    RateLimitedError,
-    UnreachableError,
-)
+from kalshi_cli.base import errors
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.core.monitoring.request_traffic import (
@@ -74,7 +67,7 @@ def examine(readings: CheckData) -> CheckReport:
         breach for measure in slow for breach in measure.breach("API_SLOW", "requests", f"{measure.value:g}ms {WINDOW}")
     ]
     bound = readings.checks.api_errors_pct
-    failures, errors = failing([*judged, *own], now, bound.warn or "", bound.crit or "")
+    failures, rates = failing([*judged, *own], now, bound.warn or "", bound.crit or "")
     if not failures and is_reached:
         failures = _unanswered(own, of_loop, now, is_doubted=bool(breaches))
     skew = _skew(readings)
@@ -82,7 +75,7 @@ def examine(readings: CheckData) -> CheckReport:
         breaches = _merged(breaches, failures)
     if not any(breach.code == "CLOCK" for breach in breaches):
         breaches += [breach for measure in skew for breach in measure.breach("CLOCK", "clock")]
-    measures = [*slow, *errors, *skew]
+    measures = [*slow, *rates, *skew]
     return report("api", _summary(measures, [*own, *of_loop]), breaches, measures)
 
 
@@ -90,9 +83,9 @@ def _probe(readings: CheckData) -> tuple[list[Breach], bool]:
     """Make the check's own requests; return their breaches, and whether the requests left this machine."""
     try:
         return readings.once("probes", lambda: _asked(readings)), True
-    except UnreachableError as error:
-        return [could_not_read("requests", error)], isinstance(error, NoAnswerError)
-    except KalshiError as error:
+    except errors.UnreachableError as error:
+        return [could_not_read("requests", error)], isinstance(error, errors.NoAnswerError)
+    except errors.KalshiError as error:
         return [could_not_read("requests", error)], True
 
 
@@ -132,21 +125,21 @@ def _asked(readings: CheckData) -> list[Breach]:
             break
         try:
             probes[number % len(probes)]()
-        except CredentialsError as error:
+        except errors.CredentialsError as error:
             refused["key"] = _of_key(error)
             if error.status == 0:
                 probes.remove(client.balance)  # Without a key nothing is sent.
-        except RateLimitedError as error:
+        except errors.RateLimitedError as error:
             return [*refused.values(), AT_LIMIT if error.status == 429 else could_not_read("requests", error)]
-        except ExchangeError:
+        except errors.ExchangeError:
             continue
-        except UnreachableError as error:
+        except errors.UnreachableError as error:
             if not error.code.startswith("http_"):
                 raise
     return list(refused.values())
 
 
-def _of_key(error: CredentialsError) -> Breach:
+def _of_key(error: errors.CredentialsError) -> Breach:
     """Return a critical breach for a rejected key or clock, and an `unknown` one for a missing key."""
     if error.status not in (401, 403):
         return could_not_read("key", error)
@@ -166,7 +159,7 @@ def _skew(readings: CheckData) -> list[Measure]:
     """Return the difference to the exchange's clock, from the dates of its responses, which have whole seconds."""
     try:
         skew_ms = readings.client.clock_skew_ms
-    except KalshiError:
+    except errors.KalshiError:
         return []
     if skew_ms is None:
         return []

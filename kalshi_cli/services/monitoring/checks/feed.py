@@ -8,13 +8,8 @@ from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.schema import MAX_INTERVAL_S, CheckRange
+from kalshi_cli.core.monitoring import feed_check
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, report
-from kalshi_cli.core.monitoring.feed_check import (
-    account_unreadable_breach,
-    excused_by_pause,
-    pause_words,
-    without_books,
-)
 from kalshi_cli.core.monitoring.request_traffic import GAP_MINUTES, gaps
 from kalshi_cli.core.monitoring.source_watch import model_age
 from kalshi_cli.services.monitoring.checks.readings import CheckData, LoopRecord, from_the_future, measured
@@ -41,11 +36,11 @@ def examine(readings: CheckData) -> CheckReport:
     if pulse is None:
         return _starting(readings, loop.who.started)
     measures = _measures(readings, loop, pulse)
-    missing, no_book = without_books(pulse.no_book)
+    missing, no_book = feed_check.without_books(pulse.no_book)
     breaches = [breach for measure in measures for breach in measure.breach(_CODES[measure.label], "stream")]
     breaches += [
         *_in_time(readings, pulse, missing),
-        *(account_unreadable_breach(loop.store.alerts(pulse.started)) if loop.store is not None else ()),
+        *(feed_check.account_unreadable_breach(loop.store.alerts(pulse.started)) if loop.store is not None else ()),
         *from_the_future("loop", pulse.completed, readings.clock.now()),
     ]
     measures.append(Measure(label="no_book", value=no_book))
@@ -59,7 +54,7 @@ def examine(readings: CheckData) -> CheckReport:
     if age is not None:
         measures.append(age)
         summary += f"; {pluralize(len(pulse.listened_to), 'external source')}, {len(stale)} stale"
-    return report("feed", summary, [*excused_by_pause(breaches, why), *stale], measures)
+    return report("feed", summary, [*feed_check.excused_by_pause(breaches, why), *stale], measures)
 
 
 def _starting(readings: CheckData, started: Ts | None) -> CheckReport:
@@ -124,7 +119,7 @@ def _in_time(readings: CheckData, pulse: Heartbeat, missing: list[Breach]) -> li
 def _pause(readings: CheckData) -> str:
     """Return why the exchange is paused; "" if it is open or does not respond."""
     try:
-        return pause_words(readings.exchange_status)
+        return feed_check.pause_words(readings.exchange_status)
     except KalshiError:
         return ""
 
@@ -148,4 +143,4 @@ def _tried(readings: CheckData) -> CheckReport:
     severity = "unknown" if verdict is Verdict.UNKNOWN else "critical"
     code = "COULD_NOT_LOOK" if verdict is Verdict.UNKNOWN else "FEED_DOWN"
     breach = Breach(subject="stream", value=detail, limit=hint or "a response", severity=severity, code=code)
-    return report("feed", f"{summary}; {why}" if why else summary, excused_by_pause([breach], why))
+    return report("feed", f"{summary}; {why}" if why else summary, feed_check.excused_by_pause([breach], why))

@@ -7,17 +7,8 @@ from collections.abc import Sequence
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.monitoring import order_check
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, report
-from kalshi_cli.core.monitoring.order_check import (
-    MIN_ORDERS_SENT,
-    Resting,
-    external_orders,
-    judged,
-    orders_in_triggered_groups,
-    orphaned_orders,
-    refusals,
-    unconfirmed_orders,
-)
 from kalshi_cli.services.monitoring.checks.readings import CheckData, confirm_by_second_read, measured, run_part
 from kalshi_cli.services.monitoring.checks.records import READ, false_on_file, on_file
 
@@ -31,14 +22,14 @@ def examine(readings: CheckData) -> CheckReport:
     store = readings.store
 
     def look() -> list[Breach]:
-        doubts = unconfirmed_orders(store.live_orders() if store is not None else (), readings.clock.now())
+        doubts = order_check.unconfirmed_orders(store.live_orders() if store is not None else (), readings.clock.now())
         return doubts + run_part("resting orders", lambda: _resting(readings))
 
     breaches = confirm_by_second_read(readings, look, *READ)
     since = Ts(readings.clock.now() - HOUR_MS)
     sent = store.orders(since) if store is not None else ()
     sent = tuple(order for order in sent if order.created >= since and not order.is_foreign)
-    refused, measure = refusals(sent, measured("rejected_pct", 0.0, readings.checks.rejected_pct, "%"))
+    refused, measure = order_check.refusals(sent, measured("rejected_pct", 0.0, readings.checks.rejected_pct, "%"))
     measures = [measure] if measure is not None else []
     of = f"{measure.value:g}% of the last hour's orders rejected" if measure is not None else _too_few(sent)
     return report("orders", "; ".join([_summary(readings, breaches), of]), [*breaches, *refused], measures)
@@ -49,16 +40,16 @@ def _resting(readings: CheckData) -> list[Breach]:
     differ = false_on_file(readings)
     listed, store, now = readings.resting, readings.store, readings.clock.now()
 
-    resting = [Resting(order, on_file(store, order)) for order in listed]
+    resting = [order_check.Resting(order, on_file(store, order)) for order in listed]
     triggered = {group.group_id for group in store.groups() if group.is_triggered} if store is not None else set()
     loop = readings.loop
     is_alone = loop.who is None or not loop.is_of_account
     alone_after_ms = int(readings.config.trade.order_expiry_s * 1000) if is_alone else None
     return [
         *differ,
-        *orphaned_orders(resting, now, alone_after_ms=alone_after_ms),
-        *external_orders(resting),
-        *orders_in_triggered_groups(
+        *order_check.orphaned_orders(resting, now, alone_after_ms=alone_after_ms),
+        *order_check.external_orders(resting),
+        *order_check.orders_in_triggered_groups(
             resting, triggered, is_blocking=not is_alone and loop.halt.state is not TradingState.HALTED
         ),
     ]
@@ -73,7 +64,7 @@ def _summary(readings: CheckData, breaches: list[Breach]) -> str:
 
 
 def _too_few(sent: Sequence[Order]) -> str:
-    text, unjudged = pluralize(len(sent), "order") + " in the last hour", len(sent) - len(judged(sent))
+    text, unjudged = pluralize(len(sent), "order") + " in the last hour", len(sent) - len(order_check.judged(sent))
     if unjudged:
         text += f", {unjudged} of them refused by kalshi or not decided by the exchange"
-    return f"{text}; at least {MIN_ORDERS_SENT} are needed to judge rejections"
+    return f"{text}; at least {order_check.MIN_ORDERS_SENT} are needed to judge rejections"

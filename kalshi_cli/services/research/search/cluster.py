@@ -20,16 +20,10 @@ import msgspec
 
 from kalshi_cli.base.errors import KalshiError, UnreachableError, UsageError
 from kalshi_cli.base.version import __version__
+from kalshi_cli.services.research import tape_runs
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.search.main_guard import HINT, require_main_guard
 from kalshi_cli.services.research.search.windows import TapeScore
-from kalshi_cli.services.research.tape_runs import (
-    OWN_PREFIX,
-    BacktestSetup,
-    empty_memory,
-    run_in_worker,
-    without_secrets,
-)
 
 LOST_RETRIES = 1
 """Times that a recording is run again after its worker died."""
@@ -92,16 +86,16 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def score_tape(setup: BacktestSetup, request: BacktestRequest) -> TapeScore:
+def score_tape(setup: tape_runs.BacktestSetup, request: BacktestRequest) -> TapeScore:
     """Run one recording in a worker, without the variables of this program."""
-    with without_secrets(os.environ):
-        return TapeScore.of(run_in_worker(setup, request).report)
+    with tape_runs.without_secrets(os.environ):
+        return TapeScore.of(tape_runs.run_in_worker(setup, request).report)
 
 
 def worker_facts(paths: Sequence[str]) -> tuple[str, list[str], list[str]]:
     """Return the version of a worker, the files that it cannot read, and the names of its KALSHI_ variables."""
     missing = [path for path in paths if not os.access(path, os.R_OK)]
-    return __version__, missing, [name for name in os.environ if name.startswith(OWN_PREFIX)]
+    return __version__, missing, [name for name in os.environ if name.startswith(tape_runs.OWN_PREFIX)]
 
 
 def ignore_interrupt() -> None:
@@ -141,7 +135,7 @@ class TrialCluster:
 
     def evaluate(
         self,
-        setup: BacktestSetup,
+        setup: tape_runs.BacktestSetup,
         requests: Sequence[BacktestRequest],
         keep: Callable[[int, TapeScore | None], None],
     ) -> None:
@@ -188,7 +182,7 @@ def trial_cluster(jobs: int, scheduler: SchedulerAddress | None = None) -> Itera
         "distributed.comm.timeouts.connect": 15,
     }
     with ExitStack() as stack:
-        stack.enter_context(without_secrets(os.environ))
+        stack.enter_context(tape_runs.without_secrets(os.environ))
         stack.enter_context(dask.config.set(settings))
         if scheduler is None:
             cluster = stack.enter_context(_local_cluster(jobs))
@@ -201,7 +195,7 @@ def trial_cluster(jobs: int, scheduler: SchedulerAddress | None = None) -> Itera
             raise UnreachableError(
                 "The scheduler has no workers", hint="start one: dask worker ADDRESS --nworkers 2 --nthreads 1"
             ) from None
-        client.run(empty_memory)  # of an earlier study, on workers that outlive it
+        client.run(tape_runs.empty_memory)  # of an earlier study, on workers that outlive it
         if scheduler is None:
             client.run(ignore_interrupt)
         yield TrialCluster(client)

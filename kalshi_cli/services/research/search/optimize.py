@@ -18,16 +18,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.base.version import __version__
 from kalshi_cli.feeds.recorded_results import merge_results
-from kalshi_cli.services.research.arguments import (
-    fills_of,
-    interval_of,
-    latency_of,
-    number_of,
-    paths_of,
-    period_of,
-    strategy_of,
-    texts_of,
-)
+from kalshi_cli.services.research import arguments
 from kalshi_cli.services.research.backtest import BacktestRequest, FillChoice, decisive_rules
 from kalshi_cli.services.research.recorded_data import shared_text
 from kalshi_cli.services.research.search.cluster import SchedulerAddress, TrialCluster, trial_cluster
@@ -121,9 +112,9 @@ def optimize(
     for invalid parameters, recordings or workers; RefusedError for a second look at the holdout.
     """
     _check_numbers(check_type("request", request, OptimizeRequest))
-    spec = _absolute_spec(strategy_of(request.strategy))
+    spec = _absolute_spec(arguments.strategy_of(request.strategy))
     kind = registry.load(spec)
-    ranges, fixed = read_space(kind, texts_of(request.params, "params"), request.strategy)
+    ranges, fixed = read_space(kind, arguments.texts_of(request.params, "params"), request.strategy)
     own = setup.configured.get(request.strategy, {})
     setup = msgspec.structs.replace(setup, configured={**setup.configured, spec: own})
     base = _base(request, spec, fixed)
@@ -177,9 +168,9 @@ def optimize(
 
 
 def _check_numbers(request: OptimizeRequest) -> None:
-    number_of(request.trials, "trials", MAX_TRIALS)
-    number_of(request.windows, "windows", MAX_WINDOWS)
-    number_of(request.jobs, "jobs", MAX_JOBS)
+    arguments.number_of(request.trials, "trials", MAX_TRIALS)
+    arguments.number_of(request.windows, "windows", MAX_WINDOWS)
+    arguments.number_of(request.jobs, "jobs", MAX_JOBS)
     if not isinstance(request.holdout, int | float) or not 0 <= request.holdout <= MAX_HOLDOUT:
         raise UsageError(f"Invalid holdout: {request.holdout!r:.80}", hint=f"use a share from 0 to {MAX_HOLDOUT}")
     if request.sampler not in get_args(Sampler):
@@ -279,7 +270,7 @@ def _view(
         )
         for choice in report.choices
     )
-    latency = "recorded" if latency_of(request.latency_ms) is None else f"{request.latency_ms}ms"
+    latency = "recorded" if arguments.latency_of(request.latency_ms) is None else f"{request.latency_ms}ms"
     of_all: dict[str, Any] = {"fill_model": request.fill_model, "latency": latency}
     of_all |= {"fixed": fixed_of(best.params), "settings": settings}
     return OptimizeView(
@@ -319,12 +310,12 @@ def made_with_text(fixed: str, settings: Mapping[str, str]) -> str:
 
 def _base(request: OptimizeRequest, spec: str, fixed: dict[str, str]) -> BacktestRequest:
     """Return the backtest that every trial runs with its own parameters. UsageError for invalid settings."""
-    since, until = period_of(request.since, request.until)
+    since, until = arguments.period_of(request.since, request.until)
     return BacktestRequest(
-        strategies=(spec,), files=tuple(dict.fromkeys(map(absolute, paths_of(request.files, "files")))),
-        results=tuple(map(absolute, paths_of(request.results, "results"))), params=fixed,
-        latency_ms=latency_of(request.latency_ms), fill_model=fills_of(request.fill_model), holes=request.holes,
-        interval_s=interval_of(request.interval_s),
+        strategies=(spec,), files=tuple(dict.fromkeys(map(absolute, arguments.paths_of(request.files, "files")))),
+        results=tuple(map(absolute, arguments.paths_of(request.results, "results"))), params=fixed,
+        latency_ms=arguments.latency_of(request.latency_ms), fill_model=arguments.fills_of(request.fill_model),
+        holes=request.holes, interval_s=arguments.interval_of(request.interval_s),
         lake=None if request.lake is None else absolute(Path(request.lake)), series=request.series,
         tickers=request.tickers, since=since, until=until,
     )  # fmt: skip

@@ -16,19 +16,7 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts, format_money, format_price, format_qty, format_ts
 from kalshi_cli.core.account.execution_quality import FillSample
-from kalshi_cli.core.model.effects import (
-    AlertRaised,
-    AmendOrder,
-    CancelOrder,
-    CloseOrder,
-    Effect,
-    FillBooked,
-    OrderChanged,
-    OrderRefused,
-    SettlementBooked,
-    StateChanged,
-    SubmitOrder,
-)
+from kalshi_cli.core.model import effects
 from kalshi_cli.core.model.messages import FeedGap, Message, NewsSignal
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
@@ -143,15 +131,15 @@ class EventLog:
         self._today = ""
         self._unrealized: Money | None = None
         self._is_failing = False
-        self._reports: dict[type[Effect], Callable[[Any], None]] = {
-            SubmitOrder: self._submitted,
-            CloseOrder: self._submitted,
-            AmendOrder: self._amended,
-            CancelOrder: self._canceling,
-            SettlementBooked: self._settled,
-            OrderRefused: self._denied,
-            AlertRaised: self._alerted,
-            StateChanged: self._moved,
+        self._reports: dict[type[effects.Effect], Callable[[Any], None]] = {
+            effects.SubmitOrder: self._submitted,
+            effects.CloseOrder: self._submitted,
+            effects.AmendOrder: self._amended,
+            effects.CancelOrder: self._canceling,
+            effects.SettlementBooked: self._settled,
+            effects.OrderRefused: self._denied,
+            effects.AlertRaised: self._alerted,
+            effects.StateChanged: self._moved,
         }
 
     def open(self, outputs: LogOutputs) -> None:
@@ -293,11 +281,11 @@ class EventLog:
 
     # -- effects ------------------------------------------------------------------------------------------------------
 
-    def note(self, effect: Effect, store: Store | None = None) -> None:
+    def note(self, effect: effects.Effect, store: Store | None = None) -> None:
         """Report an effect that `store` has saved."""
-        if isinstance(effect, OrderChanged):
+        if isinstance(effect, effects.OrderChanged):
             self._changed(effect, store)
-        elif isinstance(effect, FillBooked):
+        elif isinstance(effect, effects.FillBooked):
             self._filled(effect, store)
         elif (report := self._reports.get(type(effect))) is not None:
             report(effect)
@@ -317,7 +305,7 @@ class EventLog:
                 detail=text_field("" if is_plain else body[:MAX_ANSWER_LENGTH].decode(errors="replace")),
             )  # fmt: skip
 
-    def _submitted(self, effect: SubmitOrder | CloseOrder) -> None:
+    def _submitted(self, effect: effects.SubmitOrder | effects.CloseOrder) -> None:
         order = effect.order
         decided = self._decided_s()
         if len(self._waiting) < MAX_ORDERS:
@@ -326,15 +314,15 @@ class EventLog:
         held = None if self._engine is None else format_qty(self._engine.state.held(order.ticker, order.subaccount))
         self._out.line("order_submitted", **order_fields(order), position=held, limits=self._limits)
 
-    def _amended(self, effect: AmendOrder) -> None:
+    def _amended(self, effect: effects.AmendOrder) -> None:
         wanted = effect.wanted
         old = {"old_price": format_price(effect.before.price), "old_qty": format_qty(effect.before.qty)}
         self._out.line("amend", **order_fields(wanted), **old, limits=self._limits)
 
-    def _canceling(self, effect: CancelOrder) -> None:
+    def _canceling(self, effect: effects.CancelOrder) -> None:
         self._out.line("cancel_requested", **(order_fields(effect.order) | {"reason": effect.reason}))
 
-    def _changed(self, effect: OrderChanged, store: Store | None) -> None:
+    def _changed(self, effect: effects.OrderChanged, store: Store | None) -> None:
         order = effect.order
         if self._is_repeat(order):
             return
@@ -366,7 +354,7 @@ class EventLog:
             detail=text_field(effect.repaired),
         )  # fmt: skip
 
-    def _filled(self, effect: FillBooked, store: Store | None) -> None:
+    def _filled(self, effect: effects.FillBooked, store: Store | None) -> None:
         fill = effect.fill
         realized = None if self._book is None else self._book.book(fill)
         order = effect.order or (store.order(fill.order_id) if store is not None else None)
@@ -389,7 +377,7 @@ class EventLog:
             latency_ms=None if order is None or order.is_foreign else max(0, fill.ts - order.created),
         )  # fmt: skip
 
-    def _settled(self, effect: SettlementBooked) -> None:
+    def _settled(self, effect: effects.SettlementBooked) -> None:
         settled = effect.settlement
         realized = None if self._book is None else self._book.book(settled)
         self._out.line(
@@ -397,7 +385,7 @@ class EventLog:
             revenue=format_money(settled.revenue), realized=money_field(realized), exchange_ts_ms=settled.ts,
         )  # fmt: skip
 
-    def _denied(self, effect: OrderRefused) -> None:
+    def _denied(self, effect: effects.OrderRefused) -> None:
         if self._out.metrics is not None:
             self._out.metrics.denied.labels(effect.code).inc()
         if self._is_first("denied", effect.code, effect.strategy, effect.ticker):
@@ -409,12 +397,12 @@ class EventLog:
                 "denied_repeat", ticker=effect.ticker, strategy=strategy, code=effect.code, detail=effect.detail
             )
 
-    def _alerted(self, effect: AlertRaised) -> None:
+    def _alerted(self, effect: effects.AlertRaised) -> None:
         if self._out.metrics is not None:
             self._out.metrics.alerts.labels(effect.tier).inc()
         self._out.line("alert", tier=effect.tier, code=effect.code, subject=effect.subject, detail=effect.text)
 
-    def _moved(self, effect: StateChanged) -> None:
+    def _moved(self, effect: effects.StateChanged) -> None:
         self._out.line("state_changed", state=effect.state.value, code=effect.code, reason=text_field(effect.reason))
         if Halt(effect.state, effect.code, effect.reason, effect.ts).is_wrong:
             self.failed(f"{effect.code}: {effect.reason}")
