@@ -93,11 +93,8 @@ def over_recordings(
             code="bad_recording",
         )
     hearing.require_inputs(request)
-    cuts = [
-        UnknownData(words=f"the rest of a recording: {recorded_data.cut_text(name, at)}")
-        for name, at in replay.cut.items()
-    ]
-    cuts += [UnknownData(words=recorded_data.order_text(name, *times)) for name, times in replay.turned_back.items()]
+    cuts = [f"the rest of a recording: {recorded_data.cut_text(*each)}" for each in replay.cut.items()]
+    cuts += [recorded_data.order_text(name, *times) for name, times in replay.turned_back.items()]
     unknown = recorded_data.unknown_of(engine.state.markets, fees, has_trades=holes.has_trades)
     return msgspec.structs.replace(
         report,
@@ -107,7 +104,12 @@ def over_recordings(
         gap_mode=request.holes,
         facts=msgspec.structs.replace(
             report.facts,
-            unknown=(*cuts, *hearing.gaps.unknown(), *unknown, *report.facts.unknown),
+            unknown=(
+                *(UnknownData(words=each) for each in cuts),
+                *hearing.gaps.unknown(),
+                *unknown,
+                *report.facts.unknown,
+            ),
             pauses=tuple(holes.pauses),
             has_trades=holes.has_trades,
         ),

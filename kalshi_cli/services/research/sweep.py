@@ -65,7 +65,7 @@ def compare_variants(
         )
     for line in jobs_note(len(requests), 1 + idle_cores):
         tell(line)
-    runs: list[tape_runs.TapeRun] = []
+    runs: list[backtest.BacktestReport] = []
     try:
         tape_runs.run_tapes(setup, requests, jobs, show, runs, has_repeats=len(variants) > 1)
     except KeyboardInterrupt:
@@ -79,8 +79,8 @@ def compare_variants(
     found = []
     for number, params in enumerate(variants[: len(runs) // len(parts)]):
         own = runs[number * len(parts) : (number + 1) * len(parts)]
-        tapes = [TapeScore.of(run.report) for run in own]
-        whole = tape_runs.merge_reports([run.report for run in own], setup.cash)
+        tapes = [TapeScore.of(run) for run in own]
+        whole = tape_runs.merge_reports(own, setup.cash)
         found.append(
             VariantResult(
                 params=dict(params),

@@ -81,12 +81,6 @@ class BacktestSetup(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class TapeRun(msgspec.Struct, frozen=True, kw_only=True):
-    """The report of one run."""
-
-    report: BacktestReport
-
-
 def run_backtest(
     setup: BacktestSetup,
     request: BacktestRequest,
@@ -128,9 +122,9 @@ def over_phases(run: Callable[[int], BacktestReport], interval_s: float, phases:
     return msgspec.structs.replace(first, phase_nets=tuple(each.summary.net for each in (first, *others)))
 
 
-def run_tape(setup: BacktestSetup, request: BacktestRequest, memory: FeedMemory | None = None) -> TapeRun:
+def run_tape(setup: BacktestSetup, request: BacktestRequest, memory: FeedMemory | None = None) -> BacktestReport:
     """Run one backtest and return its report, for another process to show."""
-    return TapeRun(report=run_backtest(setup, request, open_feed=memory.open if memory else recorded_data.replay_of))
+    return run_backtest(setup, request, open_feed=memory.open if memory else recorded_data.replay_of)
 
 
 _worker_memory = FeedMemory()
@@ -143,7 +137,7 @@ def empty_memory() -> None:
     _worker_memory = FeedMemory()
 
 
-def run_in_worker(setup: BacktestSetup, request: BacktestRequest) -> TapeRun:
+def run_in_worker(setup: BacktestSetup, request: BacktestRequest) -> BacktestReport:
     """Run one backtest in a worker process, which keeps decoded recordings for its next runs."""
     return run_tape(setup, request, _worker_memory)
 
@@ -197,10 +191,10 @@ def run_tapes(
     requests: Sequence[BacktestRequest],
     jobs: int,
     show: Callable[[int, int], None] = lambda _done, _known: None,
-    found: list[TapeRun] | None = None,
+    found: list[BacktestReport] | None = None,
     *,
     has_repeats: bool = False,
-) -> list[TapeRun]:
+) -> list[BacktestReport]:
     """Run backtests in `jobs` processes and return them in the order given; the number of jobs changes no result.
 
     `has_repeats` says that several runs have the same recording: each process then decodes it once.
@@ -216,7 +210,7 @@ def run_tapes(
 
 def _in_order(
     setup: BacktestSetup, requests: Sequence[BacktestRequest], jobs: int, *, has_repeats: bool
-) -> Iterator[TapeRun]:
+) -> Iterator[BacktestReport]:
     if jobs == 1 or len(requests) == 1:
         memory = FeedMemory() if has_repeats else None
         yield from (run_tape(setup, request, memory) for request in requests)
@@ -268,7 +262,7 @@ def run_parts(
 ) -> BacktestReport:
     """Run each part of a backtest with these fields of its request replaced, and return the merged report."""
     requests = [msgspec.structs.replace(part, **model) for part in parts]
-    found = [run.report for run in run_tapes(setup, requests, jobs, show)]
+    found = run_tapes(setup, requests, jobs, show)
     return merge_reports(found, setup.cash, [part.recording for part in parts])
 
 

@@ -32,7 +32,7 @@ def test_variants_are_sorted_by_score_whatever_the_number_of_jobs(tmp_path: Path
     assert scores[0] > scores[-1]
     best = BacktestRequest(strategies=("threshold",), files=(tapes[0],), params=found[0].params)
     second = BacktestRequest(strategies=("threshold",), files=(tapes[1],), params=found[0].params)
-    nets = [run_tape(SETUP, each).report.summary.net for each in (best, second)]
+    nets = [run_tape(SETUP, each).summary.net for each in (best, second)]
     assert found[0].result.net == sum(nets)
 
 

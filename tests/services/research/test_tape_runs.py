@@ -43,10 +43,10 @@ def test_one_and_two_processes_give_the_same_report_in_the_order_of_the_files(tm
     one, two = run_tapes(SETUP, requests, 1), run_tapes(SETUP, requests, 2, lambda *now: shown.append(now))
     assert one == two
     assert shown == [(number, 5) for number in range(1, 6)]
-    assert [run.report for run in one] == [run_tape(SETUP, each).report for each in requests]
-    merged = merge_reports([run.report for run in one], SETUP.cash)
-    assert merged == merge_reports([run.report for run in two], SETUP.cash)
-    parts = [run.report.summary for run in one]
+    assert one == [run_tape(SETUP, each) for each in requests]
+    merged = merge_reports(one, SETUP.cash)
+    assert merged == merge_reports(two, SETUP.cash)
+    parts = [run.summary for run in one]
     assert merged.summary.fills == sum(part.fills for part in parts) == len(merged.fills) > 0
     assert merged.summary.net == sum(part.net for part in parts) != 0
     assert merged.summary.balance == SETUP.cash + sum((part.balance or 0) - SETUP.cash for part in parts)
@@ -55,11 +55,11 @@ def test_one_and_two_processes_give_the_same_report_in_the_order_of_the_files(tm
     assert merged.curve[-1][1] == merged.summary.net
     names = [each.recording for each in requests]
     assert names == [each.files[0].name for each in requests]
-    rows = backtest_view(merge_reports([run.report for run in one], SETUP.cash, names)).by_recording
+    rows = backtest_view(merge_reports(one, SETUP.cash, names)).by_recording
     assert [row.recording for row in rows] == names
     assert [(row.fills, row.net) for row in rows] == [(part.fills, part.net) for part in parts]
-    assert backtest_view(one[0].report).by_recording == ()
-    exposures = [backtest_view(run.report).highest_exposure for run in one]
+    assert backtest_view(one[0]).by_recording == ()
+    exposures = [backtest_view(run).highest_exposure for run in one]
     assert backtest_view(merged).highest_exposure == max(exposures) > 0, "the runs have accounts of their own"
 
 
@@ -68,7 +68,7 @@ def test_the_missing_data_of_separate_runs_adds_up(tmp_path: Path) -> None:
     tapes = [swinging_tape(tmp_path / f"{day}.jsonl", day, 20, 70) for day in range(2)]
     other = tmp_path / "other.jsonl"
     other.write_bytes(tapes[0].read_bytes().replace(TICKER.encode(), b"KXOTHER-1"))
-    reports = [run.report for run in run_tapes(SETUP, split_by_tape(request(*tapes, other)), 1)]
+    reports = run_tapes(SETUP, split_by_tape(request(*tapes, other)), 1)
     merged = merge_reports(reports, SETUP.cash)
     assert [len(report.facts.tickers) for report in reports] == [1, 1, 1]
     fees, result, *_ = unknown_lines(merged)
@@ -81,14 +81,14 @@ def test_a_report_says_from_where_on_live_trading_would_have_been_stopped(tmp_pa
     """One order of the strategy reaches this limit in 15 s; live, its order group would be triggered."""
     setup = msgspec.structs.replace(SETUP, group_limit=contracts(5))
     requests = split_by_tape(request(*swinging_tapes(tmp_path)))
-    reports = [run.report for run in run_tapes(setup, requests, 1)]
+    reports = run_tapes(setup, requests, 1)
     merged = merge_reports(reports, SETUP.cash)
     first, *others = [report.fills[0] for report in reports if report.fills]
     line, *rest = backtest_view(merged).unknown
     assert line.startswith(f"trading after {format_ts(first.ts)}: {first.ticker}: ")
     assert line.endswith(f"(GROUP_LIMIT; the same in {len(others)} other runs)")
     assert not any("GROUP_LIMIT" in text for text in rest)
-    assert merged.summary == merge_reports([run.report for run in run_tapes(SETUP, requests, 1)], SETUP.cash).summary
+    assert merged.summary == merge_reports(run_tapes(SETUP, requests, 1), SETUP.cash).summary
     assert BacktestSetup.of(Config(trade=TradeConfig(group_limit=contracts(7)))).group_limit == contracts(7)
 
 
@@ -97,7 +97,7 @@ def test_a_backtest_needs_no_source_because_the_data_has_what_it_gave(tmp_path: 
     tape = swinging_tape(tmp_path / "tape.jsonl", 0, 20, 70)
     fairs = tmp_path / "fairs.csv"
     fairs.write_text(f"time,ticker,probability\n{format_ts(T0)},{TICKER},0.60\n")
-    assert run_tape(SETUP, request(tape, fairs, strategy="model-edge", **source)).report.fills
+    assert run_tape(SETUP, request(tape, fairs, strategy="model-edge", **source)).fills
     with pytest.raises(UsageError, match=r"No probability in tape\.jsonl"):
         run_tape(SETUP, request(tape, strategy="model-edge", **source))
 
@@ -126,7 +126,7 @@ def by_part(rows: Iterable[ProfitPartRow]) -> dict[str, list[int]]:
 
 def test_separate_runs_of_one_market_are_summed_and_share_no_position(tmp_path: Path) -> None:
     """Some of the runs end with an open position, which the next one neither has nor sells."""
-    reports = [run_tape(SETUP, each).report for each in split_by_tape(request(*swinging_tapes(tmp_path)))]
+    reports = [run_tape(SETUP, each) for each in split_by_tape(request(*swinging_tapes(tmp_path)))]
     views, merged = list(map(backtest_view, reports)), backtest_view(merge_reports(reports, SETUP.cash))
     assert 0 < sum(view.trades[-1].position_after != 0 for view in views if view.trades) < len(views)
     assert merged.trades == tuple(row for view in views for row in view.trades)
@@ -155,7 +155,7 @@ def test_the_strategies_of_separate_runs_keep_their_own_fills(tmp_path: Path) ->
     """The runs give their fills the same ids."""
     reports = []
     for name, each in zip("ab", split_by_tape(request(*swinging_tapes(tmp_path)[:3:2])), strict=True):
-        report = run_tape(SETUP, each).report
+        report = run_tape(SETUP, each)
         facts = msgspec.structs.replace(report.facts, strategies=dict.fromkeys(report.facts.strategies, name))
         reports.append(msgspec.structs.replace(report, facts=facts))
     merged = backtest_view(merge_reports(reports, SETUP.cash))
@@ -205,7 +205,7 @@ def test_each_separate_run_plays_the_named_markets_that_its_recording_has(tmp_pa
     told: list[str] = []
     parts = split_by_tape(base, told.append)
     assert [each.tickers for each in parts] == [(TICKER,), ("KXB",)]
-    assert [run_tape(SETUP, each).report.facts.tickers for each in parts] == [{TICKER}, {"KXB-1"}]
+    assert [run_tape(SETUP, each).facts.tickers for each in parts] == [{TICKER}, {"KXB-1"}]
     assert len(told) == 1
     assert told[0].startswith(f"Left out 1 of 3 recordings without {TICKER}, KXB: ")
     assert is_lake or told[0].endswith(tapes[2].name)
@@ -219,16 +219,16 @@ def test_each_separate_run_plays_the_named_markets_that_its_recording_has(tmp_pa
 
 def test_a_single_run_is_its_own_sum(tmp_path: Path) -> None:
     run = run_tape(SETUP, request(swinging_tapes(tmp_path)[0]))
-    assert merge_reports([run.report], SETUP.cash) == run.report
+    assert merge_reports([run], SETUP.cash) == run
 
 
 def test_ticks_come_at_the_interval_of_the_trade_loop_or_of_the_request(tmp_path: Path) -> None:
     tape = request(swinging_tapes(tmp_path)[0])
     slow = msgspec.structs.replace(SETUP, interval_s=4.0)
     every_second = msgspec.structs.replace(tape, interval_s=1.0)
-    cycles = run_tape(SETUP, tape).report.summary.cycles
-    assert run_tape(slow, tape).report.summary.cycles == cycles // 4 > 1
-    assert run_tape(slow, every_second).report.summary.cycles == cycles
+    cycles = run_tape(SETUP, tape).summary.cycles
+    assert run_tape(slow, tape).summary.cycles == cycles // 4 > 1
+    assert run_tape(slow, every_second).summary.cycles == cycles
 
 
 def test_the_interval_of_the_configuration_is_that_of_a_backtest() -> None:

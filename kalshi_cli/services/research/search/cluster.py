@@ -89,7 +89,7 @@ def _is_loopback(host: str) -> bool:
 def score_tape(setup: tape_runs.BacktestSetup, request: BacktestRequest) -> TapeScore:
     """Run one recording in a worker, without the variables of this program."""
     with tape_runs.without_secrets(os.environ):
-        return TapeScore.of(tape_runs.run_in_worker(setup, request).report)
+        return TapeScore.of(tape_runs.run_in_worker(setup, request))
 
 
 def worker_facts(paths: Sequence[str]) -> tuple[str, list[str], list[str]]:

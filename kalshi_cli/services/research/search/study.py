@@ -27,10 +27,10 @@ from kalshi_cli.base.units import Money, Ts, format_ts
 from kalshi_cli.services.research.report.unknown import UnknownData, add_up, lines_of
 from kalshi_cli.services.research.search.space import ParameterRange, grid_points
 from kalshi_cli.services.research.search.windows import (
+    RunResult,
     TapeScore,
     WindowPlan,
     WindowScore,
-    doubt_of,
     median_score,
     rank,
 )
@@ -100,24 +100,11 @@ class Holdout(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[UnknownData, ...] = ()
 
 
-class RankedVariant(msgspec.Struct, frozen=True, kw_only=True):
+class RankedVariant(RunResult, frozen=True, kw_only=True):
     """Parameters that were tried in all windows: the median score of the windows, and the sums of their results."""
 
     params: dict[str, str]
     score: Money
-    net: Money
-    max_drawdown: Money
-    fees: Money
-    orders: int
-    fills: int
-    denied: int = 0
-    intents: int = 0
-    denied_by: dict[str, int] = {}
-
-    @property
-    def doubt(self) -> str | None:
-        """Return in short why the result shows little; None without a doubt."""
-        return doubt_of(self.fills, self.denied_by, self.intents)
 
 
 class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -420,11 +407,14 @@ class ParameterSearch:
             if trial.state is not done or key in found:
                 continue
             whole = WindowScore.of(_whole([self._known.get((key, tape)) for tape in tapes]))
-            found[key] = whole, RankedVariant(
-                params=dict(trial.user_attrs[_PARAMS]), score=Money(int(trial.value)), net=whole.net,
-                max_drawdown=whole.max_drawdown, fees=whole.fees, orders=whole.orders, fills=whole.fills,
-                denied=whole.denied, intents=whole.intents, denied_by=whole.denied_by,
-            )  # fmt: skip
+            found[key] = (
+                whole,
+                RankedVariant(
+                    params=dict(trial.user_attrs[_PARAMS]),
+                    score=Money(int(trial.value)),
+                    **msgspec.structs.asdict(whole),
+                ),
+            )
         return [variant for _, variant in rank(found.values(), lambda each: (each[1].score, each[0]))]
 
     def _read_holdout(self) -> Holdout | None:

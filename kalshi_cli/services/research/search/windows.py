@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, pairwise
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -31,25 +31,37 @@ FEW_FILLS = 10
 OF_BEST = " of the best variant"
 """The run that a warning of a decisive rule names."""
 
+_COUNTED = ("fees", "orders", "fills", "denied", "intents")
 _Variant = TypeVar("_Variant")
 
 
-class TapeScore(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one recording, small enough to keep for every trial. `high` and `low` are its extreme net.
-
-    `failed` is the error of the strategy; empty if there was none. `unknown` is what the data does not say.
-    """
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of runs in numbers. `denied_by` are the refusals by code."""
 
     net: Money
     fees: Money
     max_drawdown: Money
-    high: Money
-    low: Money
     orders: int
     fills: int
     denied: int = 0
     intents: int = 0
     denied_by: dict[str, int] = {}
+
+    @property
+    def doubt(self) -> str | None:
+        """Return in short why the result shows little: few fills, or the code that refused most requests."""
+        few = [] if self.fills >= FEW_FILLS else ["few fills" if self.fills else "no fills"]
+        return ", ".join([*few, *decisive_codes(self.denied_by, self.intents)]) or None
+
+
+class TapeScore(RunResult, frozen=True, kw_only=True):
+    """The result of one recording, small enough to keep for every trial. `high` and `low` are its extreme net.
+
+    `failed` is the error of the strategy; empty if there was none. `unknown` is what the data does not say.
+    """
+
+    high: Money
+    low: Money
     failed: str = ""
     unknown: tuple[UnknownData, ...] = ()
 
@@ -65,49 +77,23 @@ class TapeScore(msgspec.Struct, frozen=True, kw_only=True):
         )  # fmt: skip
 
 
-class WindowScore(msgspec.Struct, frozen=True, kw_only=True):
+class WindowScore(RunResult, frozen=True, kw_only=True):
     """The result of the recordings of one window, one after the other."""
-
-    net: Money
-    fees: Money
-    max_drawdown: Money
-    orders: int
-    fills: int
-    denied: int = 0
-    intents: int = 0
-    denied_by: dict[str, int] = {}
-    """The refusals by code."""
 
     @property
     def score(self) -> Money:
         """Return the net less half of the maximum drawdown."""
         return Money(self.net - self.max_drawdown // 2)
 
-    @property
-    def doubt(self) -> str | None:
-        """Return in short why the result shows little; None without a doubt."""
-        return doubt_of(self.fills, self.denied_by, self.intents)
-
     @classmethod
-    def of(cls, tapes: Iterable[TapeScore]) -> WindowScore:
+    def of(cls, tapes: Sequence[TapeScore]) -> WindowScore:
         """Return the sum of these recordings, in order of time."""
-        sums, fees, orders, fills, denied, intents = DrawdownSum(), 0, 0, 0, 0, 0
-        denied_by: Counter[str] = Counter()
+        sums, denied_by = DrawdownSum(), Counter[str]()
         for tape in tapes:
             sums.add(tape.net, tape.max_drawdown, tape.high, tape.low)
-            fees, orders, fills = fees + tape.fees, orders + tape.orders, fills + tape.fills
-            denied, intents = denied + tape.denied, intents + tape.intents
             denied_by.update(tape.denied_by)
-        return cls(
-            net=sums.net, fees=Money(fees), max_drawdown=sums.deepest, orders=orders, fills=fills,
-            denied=denied, intents=intents, denied_by=dict(denied_by),
-        )  # fmt: skip
-
-
-def doubt_of(fills: int, denied_by: Mapping[str, int], intents: int) -> str | None:
-    """Return in short why a result shows little: few fills, or the code that refused most requests."""
-    few = [] if fills >= FEW_FILLS else ["few fills" if fills else "no fills"]
-    return ", ".join([*few, *decisive_codes(denied_by, intents)]) or None
+        counts: dict[str, Any] = {name: sum(getattr(tape, name) for tape in tapes) for name in _COUNTED}
+        return cls(net=sums.net, max_drawdown=sums.deepest, denied_by=dict(denied_by), **counts)
 
 
 def median_score(windows: Sequence[WindowScore]) -> Money:
