@@ -16,7 +16,6 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import log_folder
 from kalshi_cli.config.limits import digest_of, limits_of_this_program
 from kalshi_cli.config.schema import CheckRange
-from kalshi_cli.config.values import RangeText
 from kalshi_cli.core.monitoring.check_report import (
     Breach,
     CheckReport,
@@ -27,23 +26,12 @@ from kalshi_cli.core.monitoring.check_report import (
     sort_by_severity,
 )
 from kalshi_cli.core.monitoring.error_check import SHOWN_ONLY
-from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.monitoring import health
 from kalshi_cli.services.monitoring.alerting import LOOP_LIMITS
 from kalshi_cli.services.monitoring.check_notices import BUSY_MS, Findings, tell_sinks, would_stop
 from kalshi_cli.services.monitoring.check_turns import CheckRunLock
-from kalshi_cli.services.monitoring.checks.readings import LOCK, CheckData, LoopRecord, in_doubt, loop_at
-from kalshi_cli.services.monitoring.schema_check import check_schema
+from kalshi_cli.services.monitoring.checks.readings import KNOWING, LOCK, CheckData, CheckRequest, in_doubt
 from kalshi_cli.services.resources import Home, Resources
-from kalshi_cli.store.sqlite_store import Store
-
-LOOKING, KNOWING = 0.6, 0.7
-"""Fractions of a check's time: reads may begin until the first, and the report is made at the second at the latest. The
-rest is for sending notices."""
-
-LONGER = {"schema": 0.2}
-"""Additional fraction for a check that makes many requests in sequence and has few notices to send."""
 
 ALL = (
     "disk",
@@ -60,30 +48,6 @@ ALL = (
     "feed",
 )
 """The checks of "all", in this order: first those without requests; last `feed`, which may wait for a stream."""
-
-
-class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request for one check, or for several as "all": its ranges, its loop and its notices.
-
-    Without a `home` the loop is the account's, or the one of the only home in which a loop was ever started. `notify`
-    is the address of one more channel for this run; without `is_told` no notice is sent.
-    """
-
-    name: str
-    checks: tuple[str, ...]
-    within_s: float
-    warn: RangeText | None = None
-    crit: RangeText | None = None
-    home: Home | None = None
-    is_stop_allowed: bool = False
-    is_accepted: bool = False
-    is_public_only: bool = False
-    notify: str = ""
-    is_told: bool = True
-
-    def part_s(self, part: float) -> float:
-        """Return LOOKING or KNOWING in seconds."""
-        return self.within_s * (part + LONGER.get(self.name, 0.0))
 
 
 BY_LIMITS = ("check positions", "check pnl")
@@ -258,21 +222,12 @@ def _home(resources: Resources, wanted: CheckRequest) -> Home:
 
 def _look(resources: Resources, wanted: CheckRequest, known: list[CheckReport]) -> None:
     """Run the checks in sequence and append each report to `known` at once."""
-    readings = CheckData(
-        resources.config, resources.limits, resources.clock,
-        connect=lambda: _bounded(resources.client, wanted.within_s * LOOKING / 2),
-        learn_key=lambda: learn_key(resources),
-        connect_unsigned=lambda: _bounded(resources.public, wanted.within_s * LOOKING / 2),
-        remembered=lambda: resources.remembered(busy_ms=BUSY_MS), remember=lambda: resources.store,
-        find_loop=lambda store: _loop(resources, wanted, store), within_s=wanted.part_s(LOOKING),
-        try_stream=lambda within_s: health.stream(
-            resources.ws_url, resources.signer, resources.clock, resources.rng,
-            within_s=min(within_s, health.STREAM_WITHIN_S),
-        ),
-        try_routes=lambda within_s: check_schema(resources, is_public_only=wanted.is_public_only, within_s=within_s),
-        seen=resources.traffic, folders=_folders(resources, wanted),
-        is_stop_allowed=wanted.is_stop_allowed, is_accepted=wanted.is_accepted,
-    )  # fmt: skip
+
+    def try_stream(within_s: float) -> health.CheckResult:
+        within_s = min(within_s, health.STREAM_WITHIN_S)
+        return health.stream(resources.ws_url, resources.signer, resources.clock, resources.rng, within_s=within_s)
+
+    readings = CheckData(resources, wanted, _folders(resources, wanted), try_stream)
     for name in wanted.checks:
         known.append(_examined(readings, name, wanted))  # noqa: PERF401 - The timer's thread reads `known`.
 
@@ -311,20 +266,3 @@ def _together(reports: Sequence[CheckReport]) -> CheckReport:
     if lead is not None and lead.severity != ordered[0].severity:  # the cause is only UNKNOWN: name what it made worse
         of = f"{next(each.check for each in reports if ordered[0] in each.breaches)}, because of {of}"
     return report("all", "; ".join([f"{fine} of {len(reports)} OK", *parts]), breaches, measures, of=of)
-
-
-def _bounded(client: KalshiClient, seconds: float) -> KalshiClient:
-    """Limit the reads of a client, so that one slow read leaves time for the report; return the client."""
-    client.limit_reads(seconds)
-    return client
-
-
-def _loop(resources: Resources, wanted: CheckRequest, store: Store | None) -> LoopRecord:
-    """Return the requested loop, or the only one that was ever started, else the account's."""
-    beside = wanted.home or resources.homes[-1]
-    other = loop_at(beside, resources.remembered(beside, BUSY_MS))
-    if wanted.home is not None:
-        return other
-    own = loop_at(resources.home, store)
-    was_started = own.cycle is not None or (own.home / LOCK).exists()  # The lock file exists before the first cycle.
-    return other if not was_started and (other.who or other.cycle) is not None else own

@@ -62,7 +62,10 @@ class HealthResult(msgspec.Struct, frozen=True, kw_only=True):
     is_unreachable: bool = False
 
 
-Check = Callable[[], tuple[Verdict, str, str]]
+CheckResult = tuple[Verdict, str, str]
+"""The verdict, the detail and the hint of a check."""
+
+Check = Callable[[], CheckResult]
 
 
 def examine(name: str, clock: Clock, check: Check) -> HealthResult:
@@ -125,13 +128,13 @@ def _clock_text(skew_ms: int) -> str:
 # -- the checks; each returns (verdict, detail, hint) ---------------------------------------------------------------
 
 
-def hosts(env: str, others: Sequence[OtherHost]) -> tuple[Verdict, str, str]:
+def hosts(env: str, others: Sequence[OtherHost]) -> CheckResult:
     """Return the hosts that do not belong to the environment. They are allowed, and they see every request."""
     named = ", ".join(map(str, others))
     return Verdict.OK, f"not a host of {env}: {named}", ""
 
 
-def exchange(client: KalshiClient) -> tuple[Verdict, str, str]:
+def exchange(client: KalshiClient) -> CheckResult:
     """Check that the REST API responds and that trading is open."""
     status = client.exchange_status()
     if not status.exchange_active:
@@ -141,7 +144,7 @@ def exchange(client: KalshiClient) -> tuple[Verdict, str, str]:
     return Verdict.OK, "open for trading", ""
 
 
-def clock_skew(client: KalshiClient) -> tuple[Verdict, str, str]:
+def clock_skew(client: KalshiClient) -> CheckResult:
     """Check the local clock against the exchange: signatures carry the time and are rejected beyond five seconds."""
     skew = client.measure_clock_skew()
     if skew is None:
@@ -153,27 +156,27 @@ def clock_skew(client: KalshiClient) -> tuple[Verdict, str, str]:
     return Verdict.OK, "difference below one second", ""
 
 
-def account(client: KalshiClient) -> tuple[Verdict, str, str]:
+def account(client: KalshiClient) -> CheckResult:
     """Check the key with a signed read of the balance; the detail names the subaccount of a restricted key."""
     balance = client.balance()
     whose = "" if client.lock is None else f"; the key is restricted to subaccount {client.lock}"
     return Verdict.OK, f"cash {show_money(balance.cash)}{whose}", ""
 
 
-def limits(client: KalshiClient) -> tuple[Verdict, str, str]:
+def limits(client: KalshiClient) -> CheckResult:
     """Return the API rate limits of this account."""
     found = client.limits()
     rates = f"{found.read.refill_rate} read and {found.write.refill_rate} write tokens per second"
     return Verdict.OK, f"{found.usage_tier}: {rates}", ""
 
 
-def disk(path: Path) -> tuple[Verdict, str, str]:
+def disk(path: Path) -> CheckResult:
     """Check the free disk space: an order that cannot be saved is not sent."""
     at = next(folder for folder in (path, *path.parents) if folder.exists())
     return free_space(disk_usage(at).free, at)
 
 
-def free_space(free: int, at: Path) -> tuple[Verdict, str, str]:
+def free_space(free: int, at: Path) -> CheckResult:
     """Judge the free bytes of the file system of a path."""
     if free >= DISK_WARN:
         return Verdict.OK, f"{_size(free)} free", ""
@@ -188,7 +191,7 @@ def _size(count: int) -> str:
     return f"{count // 100_000_000 / 10:.1f} GB" if count >= DISK_WARN else f"{count // 1_000_000} MB"
 
 
-def key(signer: Signer | None, env: str, *, presign: bool = False) -> tuple[Verdict, str, str]:
+def key(signer: Signer | None, env: str, *, presign: bool = False) -> CheckResult:
     """Check that an API key is configured, private to its owner and able to sign; recommend Ed25519.
 
     `presign` is the setting `exchange.presign`.
@@ -204,19 +207,19 @@ def key(signer: Signer | None, env: str, *, presign: bool = False) -> tuple[Verd
     return Verdict.OK, "; ".join(filter(None, ("readable by its owner only, well-formed", *notes))), ""
 
 
-def needs_key(failed: str) -> tuple[Verdict, str, str]:
+def needs_key(failed: str) -> CheckResult:
     """Return the result of a check that would only repeat the problem with the key, which the check `failed` named."""
     return Verdict.UNKNOWN, "not checked: requires a valid API key", f"see the line `{failed}` above"
 
 
-def needs_exchange(failed: str) -> tuple[Verdict, str, str]:
+def needs_exchange(failed: str) -> CheckResult:
     """Return the result of a check that would only wait again for an exchange silent in the check `failed`."""
     return Verdict.UNKNOWN, "not checked: the exchange does not respond", f"see the line `{failed}` above"
 
 
 def stream(
     ws_url: str, signer: Signer | None, clock: Clock, rng: random.Random, *, within_s: float = STREAM_WITHIN_S
-) -> tuple[Verdict, str, str]:
+) -> CheckResult:
     """Check that the WebSocket accepts the key and confirms a subscription; takes at most `within_s` in all."""
     if not ws_url:
         return Verdict.OK, "no stream address configured", ""
@@ -241,7 +244,7 @@ def stream(
     return Verdict.OK, "connected and subscribed", ""
 
 
-def feeds(status: RunStatus, now: Ts, config: Config, pause: str = "") -> tuple[Verdict, str, str]:
+def feeds(status: RunStatus, now: Ts, config: Config, pause: str = "") -> CheckResult:
     """Check the age of the running loop's feed as `check feed` does, its order books, and that it is not stalled.
 
     Without a loop, check that the last one was not killed: nothing manages what it left.
@@ -283,7 +286,7 @@ def feeds(status: RunStatus, now: Ts, config: Config, pause: str = "") -> tuple[
     return max(Verdict.WARNING, age.verdict), detail, "run `kalshi check feed`"
 
 
-def sinks(names: Sequence[str], told: AlertOverview, now: Ts, *, is_needed: bool = False) -> tuple[Verdict, str, str]:
+def sinks(names: Sequence[str], told: AlertOverview, now: Ts, *, is_needed: bool = False) -> CheckResult:
     """Return the alert channels, and whether notices were delivered to them.
 
     None is a WARNING where one `is_needed`: with real money, or with a loop on an exchange elsewhere.
@@ -306,7 +309,7 @@ def sinks(names: Sequence[str], told: AlertOverview, now: Ts, *, is_needed: bool
     return Verdict.OK, f"{', '.join(names)}; to test: `kalshi alerts test`", ""
 
 
-def strategies(config: Config) -> tuple[Verdict, str, str]:
+def strategies(config: Config) -> CheckResult:
     """Check the parameters, budgets and sizing of the built-in strategies in the configuration."""
     from kalshi_cli.services.monitoring.config_check import require_valid_strategies
 
@@ -317,7 +320,7 @@ def strategies(config: Config) -> tuple[Verdict, str, str]:
     return Verdict.OK, "valid parameters in the configuration", ""
 
 
-def heartbeat(config: HeartbeatConfig, clock: Clock) -> tuple[Verdict, str, str]:
+def heartbeat(config: HeartbeatConfig, clock: Clock) -> CheckResult:
     """Check that the host of `heartbeat.url` accepts a connection. No ping is sent: only a loop says that it is alive.
 
     A failure is a WARNING: trading goes on, and the service that waits for the pings raises its alarm.
@@ -334,7 +337,7 @@ def heartbeat(config: HeartbeatConfig, clock: Clock) -> tuple[Verdict, str, str]
     return Verdict.OK, f"{found.text}; no ping was sent", ""
 
 
-def metrics(status: RunStatus, port: int) -> tuple[Verdict, str, str]:
+def metrics(status: RunStatus, port: int) -> CheckResult:
     """Check that the running loop serves its metrics: another program may have the port. Trading needs no metrics."""
     from kalshi_cli.net.loopback_server import read_page
 
@@ -354,7 +357,7 @@ def metrics(status: RunStatus, port: int) -> tuple[Verdict, str, str]:
     )
 
 
-def state(store: Store) -> tuple[Verdict, str, str]:
+def state(store: Store) -> CheckResult:
     """Check that the state file is readable, trading is not halted and no order is unconfirmed."""
     halt = store.halt()
     if halt.state is not TradingState.ACTIVE:
@@ -420,13 +423,13 @@ def health_of(resources: Resources, *, within_s: float = RESPOND_WITHIN_S) -> li
     return findings
 
 
-def _within(seconds: float, resources: Resources, check: Check, *, is_public: bool) -> tuple[Verdict, str, str]:
+def _within(seconds: float, resources: Resources, check: Check, *, is_public: bool) -> CheckResult:
     """Run a check that asks the exchange in at most this time."""
     with (resources.public if is_public else resources.client).reading_within(seconds):
         return check()
 
 
-def _stream_after_silence(resources: Resources, silent: str) -> tuple[Verdict, str, str]:
+def _stream_after_silence(resources: Resources, silent: str) -> CheckResult:
     """Check the stream for a short time; its hint names the check `silent`, which had no response either."""
     verdict, detail, hint = stream(
         resources.ws_url, resources.signer, resources.clock, resources.rng, within_s=STREAM_AFTER_SILENCE_S
@@ -436,14 +439,14 @@ def _stream_after_silence(resources: Resources, silent: str) -> tuple[Verdict, s
     return verdict, detail, hint
 
 
-def _feeds(resources: Resources, findings: Sequence[HealthResult]) -> tuple[Verdict, str, str]:
+def _feeds(resources: Resources, findings: Sequence[HealthResult]) -> CheckResult:
     """Check the feed of the running loop; ask the exchange about a pause only if its own line is a warning."""
     is_paused = any(each.check == "exchange" and each.verdict is Verdict.WARNING for each in findings)
     pause = pause_words(resources.public.exchange_status()) if is_paused else ""
     return feeds(run_status(resources), resources.clock.now(), resources.config, pause)
 
 
-def _sinks(resources: Resources) -> tuple[Verdict, str, str]:
+def _sinks(resources: Resources) -> CheckResult:
     """Check the configuration of the alert channels; nothing is sent."""
     from kalshi_cli.services.monitoring.alerts import overview
     from kalshi_cli.services.monitoring.config_check import require_usable_channels

@@ -21,7 +21,8 @@ from kalshi_cli.services.monitoring import runbooks
 from kalshi_cli.services.monitoring.alert_rows import alerts_view
 from kalshi_cli.services.monitoring.alerts import alerting, open_channels, overview
 from kalshi_cli.services.monitoring.check_notices import sent_directly
-from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
+from kalshi_cli.services.monitoring.check_runner import ALL, run_checks
+from kalshi_cli.services.monitoring.checks.readings import CheckRequest
 from kalshi_cli.services.monitoring.config_check import require_usable_channels, require_valid_strategies
 from kalshi_cli.services.monitoring.health import health_of, worst
 from kalshi_cli.services.monitoring.price_alerts import PriceAlertService

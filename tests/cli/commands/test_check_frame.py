@@ -33,8 +33,9 @@ from kalshi_cli.services.monitoring import check_runner
 from kalshi_cli.services.monitoring.alerting import LOOP_LIMITS
 from kalshi_cli.services.monitoring.alerts import alerting
 from kalshi_cli.services.monitoring.check_notices import keep_sent
-from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
+from kalshi_cli.services.monitoring.check_runner import ALL, run_checks
 from kalshi_cli.services.monitoring.check_turns import MAX_SKIPPED
+from kalshi_cli.services.monitoring.checks.readings import CheckRequest
 from kalshi_cli.services.monitoring.open_alerts import SentBreach
 from kalshi_cli.services.resources import Home
 from kalshi_cli.store import database

@@ -183,7 +183,7 @@ def _without_file(readings: CheckData) -> CheckReport:
 def _since(readings: CheckData, store: Store) -> Ts:
     """Return the time from which entries are compared: of MAX_COMPARED fills the first time, and with `--accept`."""
     last, now = store.alert_book.mark(COMPARED), readings.clock.now()
-    back = 0 if readings.is_accepted or not 0 < last <= now else last - BACK_MS
+    back = 0 if readings.wanted.is_accepted or not 0 < last <= now else last - BACK_MS
     return Ts(max(back, store.history.newest_since(MAX_COMPARED)))
 
 
@@ -272,7 +272,7 @@ def _cash(
         raise UnreachableError("The cash balance changed during every read", code="moving")
     moved, now = _moved(readings), readings.clock.now()
     base = store.cash_base()
-    if base is None or readings.is_accepted:
+    if base is None or readings.wanted.is_accepted:
         base = CashBaseline(cash_drift(compared.ledger, cash, moved, Money(0)), now)
         store.set_cash_base(base)
     drift = cash_drift(compared.ledger, cash, moved, base.cash)

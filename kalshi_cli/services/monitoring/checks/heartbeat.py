@@ -76,7 +76,8 @@ def _is_stalled(loop: LoopRecord, now: Ts) -> bool:
 def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, list[Breach]]:
     cycle = loop.cycle
     if cycle is None:
-        what = "has no run on record" + ("" if readings.is_stop_allowed else " (if you run none: --allow-stopped)")
+        allowed = "" if readings.wanted.is_stop_allowed else " (if you run none: --allow-stopped)"
+        what = f"has no run on record{allowed}"
     elif cycle.is_running:
         what = f"was killed, or could not write the state file; last cycle at {format_ts(cycle.completed)}"
     else:
@@ -87,7 +88,7 @@ def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, lis
         what += f"; {pluralize(held, 'open position')}"
     lost = critical("HEARTBEAT_LOST", name, what, "a running loop")
     is_in_order = cycle is None or cycle.ended_in_order
-    if is_in_order and readings.is_stop_allowed:
+    if is_in_order and readings.wanted.is_stop_allowed:
         return f"no trading loop is running: {name} {what}", [replace(lost, severity="note")]
     return f"{name} {what}", [lost]
 

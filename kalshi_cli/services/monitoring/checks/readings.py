@@ -4,35 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import KW_ONLY, InitVar, dataclass
 from pathlib import Path
 from typing import TypeVar, cast
 
 import msgspec
 
-from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, StateFileError, UnreachableError
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.config.config import Config
 from kalshi_cli.config.schema import CheckRange
+from kalshi_cli.config.values import RangeText
 from kalshi_cli.core.account.closed_markets import FINAL_MS
 from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.model.positions import Balance, ExchangePosition
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, report
-from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.funds import SubaccountBalance
 from kalshi_cli.exchange.wire.values import ResponseFormatError
+from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.portfolio import Portfolio, read
-from kalshi_cli.services.resources import Home
+from kalshi_cli.services.monitoring.check_notices import BUSY_MS
+from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.store.halt_file import read_marker_files
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.records import NO_HALT, AccountHigh, Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.telemetry.request_counts import RequestCounters
 
 T = TypeVar("T")
+
+LOOKING, KNOWING = 0.6, 0.7
+"""Fractions of a check's time: reads may begin until the first, and the report is made at the second at the latest. The
+rest is for sending notices."""
+
+LONGER = {"schema": 0.2}
+"""Additional fraction for a check that makes many requests in sequence and has few notices to send."""
 
 LOCK = "trade.lock"
 """The file that a running loop holds; it stays after the first start of a loop."""
@@ -61,38 +66,54 @@ class LoopRecord(msgspec.Struct, frozen=True, kw_only=True):
         return cycle if is_its_own else None
 
 
-@dataclass(eq=False, repr=False)
+class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for one check, or for several as "all": its ranges, its loop and its notices.
+
+    Without a `home` the loop is the account's, or the one of the only home in which a loop was ever started. `notify`
+    is the address of one more channel for this run; without `is_told` no notice is sent.
+    """
+
+    name: str
+    checks: tuple[str, ...]
+    within_s: float
+    warn: RangeText | None = None
+    crit: RangeText | None = None
+    home: Home | None = None
+    is_stop_allowed: bool = False
+    is_accepted: bool = False
+    is_public_only: bool = False
+    notify: str = ""
+    is_told: bool = True
+
+    def part_s(self, part: float) -> float:
+        """Return LOOKING or KNOWING in seconds."""
+        return self.within_s * (part + LONGER.get(self.name, 0.0))
+
+
 class CheckData:
     """The account and the state file as read by one run, for one check or for all.
 
     A failed read is not repeated in this run, and after the first request without a response no request is sent: both
-    would only wait. `connect`, `connect_unsigned`, `learn_key`, `remembered` (the state file) and `find_loop` are
-    called once, when needed; `remember` creates a state file. `try_stream` connects for at most the given seconds and
-    returns the result, `try_routes` requests each route in use once, and `seen` counts the requests of this run.
-    `folders` are the directories that a loop writes to.
+    would only wait. The connections, the state file and the loop are looked up once, when needed. `try_stream` connects
+    for at most the given seconds and returns the result, and `seen` counts the requests of this run. `folders` are the
+    directories that a loop writes to.
     """
 
-    config: Config
-    limits: RiskLimits
-    clock: Clock
-    _: KW_ONLY
-    connect: Callable[[], KalshiClient]
-    connect_unsigned: Callable[[], KalshiClient]
-    learn_key: Callable[[], object]
-    remembered: Callable[[], Store | None]
-    remember: Callable[[], Store]
-    find_loop: Callable[[Store | None], LoopRecord]
-    try_stream: Callable[[float], tuple[Verdict, str, str]]
-    try_routes: Callable[[float], CheckReport]
-    seen: RequestCounters
-    folders: tuple[Path, ...]
-    within_s: InitVar[float]
-    is_stop_allowed: bool = False
-    is_accepted: bool = False
-
-    def __post_init__(self, within_s: float) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        wanted: CheckRequest,
+        folders: tuple[Path, ...],
+        try_stream: Callable[[float], tuple[Verdict, str, str]],
+    ) -> None:
+        self.resources = resources
+        self.wanted = wanted
+        self.folders = folders
+        self.config, self.limits, self.clock = resources.config, resources.limits, resources.clock
+        self.seen = resources.traffic
         self.checks = self.config.checks
-        self._until = self.clock.monotonic() + within_s
+        self._try_stream = try_stream
+        self._until = self.clock.monotonic() + wanted.part_s(LOOKING)
         self._found: dict[str, object] = {}
         self._silent: UnreachableError | None = None
 
@@ -123,7 +144,7 @@ class CheckData:
     @property
     def client(self) -> KalshiClient:
         """Return the client. Raises UnreachableError if the exchange did not respond before, or no time is left."""
-        return self._asked("client", self.connect)
+        return self._asked("client", lambda: self.resources.client)
 
     @property
     def account(self) -> KalshiClient:
@@ -133,20 +154,26 @@ class CheckData:
         """
         client = self.client
         self.once("clock", client.measure_clock_skew)
-        self.once("key", self.learn_key)
+        self.once("key", lambda: learn_key(self.resources))
         return client
 
     @property
     def public(self) -> KalshiClient:
         """Return the client without a key, so that a bad key fails only the checks that need it."""
-        return self._asked("public client", self.connect_unsigned)
+        return self._asked("public client", lambda: self.resources.public)
 
     def _asked(self, name: str, connect: Callable[[], KalshiClient]) -> KalshiClient:
         if self._silent is not None:
             raise self._silent
         if self.left_s <= 0:
             raise UnreachableError("Timed out before this could be checked", code="too_slow")
-        return self.once(name, connect)
+
+        def bounded() -> KalshiClient:
+            client = connect()
+            client.limit_reads(self.wanted.within_s * LOOKING / 2)  # one slow read leaves time for the report
+            return client
+
+        return self.once(name, bounded)
 
     # -- the account on the exchange ------------------------------------------------------------------------------
 
@@ -224,28 +251,36 @@ class CheckData:
     @property
     def stream(self) -> tuple[Verdict, str, str]:
         """Return the verdict, detail and hint of a connection to the stream."""
-        return self.once("stream", lambda: self.try_stream(self.left_s))
-
-    @property
-    def routes(self) -> CheckReport:
-        """Return the report of the schema check."""
-        return self.try_routes(self.left_s)
+        return self.once("stream", lambda: self._try_stream(self.left_s))
 
     # -- the state file -------------------------------------------------------------------------------------------
 
     @property
     def store(self) -> Store | None:
         """Return the state file of the account; None if it does not exist yet."""
-        return self.once("store", self.remembered)
+        return self.once("store", lambda: self.resources.remembered(busy_ms=BUSY_MS))
 
     def best(self, gained: Money, ts: Ts) -> AccountHigh:
         """Save the account's result and return its highest one ever; a missing state file is created."""
-        return self.once("best", lambda: (self.store or self.remember()).update_account_high(gained, ts))
+        return self.once("best", lambda: (self.store or self.resources.store).update_account_high(gained, ts))
 
     @property
     def loop(self) -> LoopRecord:
         """Return the loop that the checks are about."""
-        return self.once("loop", lambda: self.find_loop(self.store))
+        return self.once("loop", self._find_loop)
+
+    def _find_loop(self) -> LoopRecord:
+        """Return the requested loop, or the only one that was ever started, else the account's."""
+        resources, store = self.resources, self.store
+        beside = self.wanted.home or resources.homes[-1]
+        other = loop_at(beside, resources.remembered(beside, BUSY_MS))
+        if self.wanted.home is not None:
+            return other
+        own = loop_at(resources.home, store)
+        was_started = (
+            own.cycle is not None or (own.home / LOCK).exists()
+        )  # The lock file exists before the first cycle.
+        return other if not was_started and (other.who or other.cycle) is not None else own
 
 
 def loop_at(home: Home, store: Store | None) -> LoopRecord:
