@@ -40,7 +40,7 @@ from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.runner import VenueProtocol
 from kalshi_cli.services.trading.decision_deadline import DecisionDeadline
 from kalshi_cli.services.trading.halts import refuse_to_start, with_locks
-from kalshi_cli.services.trading.price_alerts import watch_of_loop
+from kalshi_cli.services.trading.price_alerts import PriceAlertWatch
 from kalshi_cli.services.trading.reports.live_events import LoopEvents, host_of
 from kalshi_cli.services.trading.reports.run_reporter import EventLog
 from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
@@ -175,7 +175,8 @@ class RunModes:
                 ask=feed.request, tell=resources.tell, note=resources.note, show=show, journal=journal,
                 feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms, sources=sources,
                 is_at_exchange=home.is_at_exchange, events=_events(resources, stack, home, store),
-                price_alerts=watch_of_loop(home.folder, store, clock), reported=partial(telling.end_last, last_alert),
+                price_alerts=PriceAlertWatch(home.folder, store.alerts(), clock),
+                reported=partial(telling.end_last, last_alert),
             )  # fmt: skip
             end.count_with(lambda: len(own_live(engine)))
             signals.pass_to(feed.request)

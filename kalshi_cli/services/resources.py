@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from httpx import BaseTransport
 
-    from kalshi_cli.config.hosts import OtherHost
     from kalshi_cli.store.catalog.sqlite_catalog import Catalogue
     from kalshi_cli.store.sqlite_store import Store
 
@@ -123,11 +122,6 @@ class Resources:
                 hint="set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or `credentials` in the configuration",
             )
         return self.home.account
-
-    @property
-    def other_hosts(self) -> tuple[OtherHost, ...]:
-        """Return the hosts in use that are not the environment's own."""
-        return self.config.other_hosts
 
     @cached_property
     def limits(self) -> RiskLimits:

@@ -28,7 +28,6 @@ class EngineProtocol(Protocol):
 
     def step(self, message: Message) -> Iterable[Effect]:
         """Return the effects of a message."""
-        ...
 
 
 class VenueProtocol(Protocol):
@@ -36,11 +35,9 @@ class VenueProtocol(Protocol):
 
     def observe(self, message: Message) -> Iterable[Message]:
         """Return the messages that became due with this one: replies, fills, results of look-ups."""
-        ...
 
     def perform(self, effect: Effect) -> Iterable[Message]:
         """Perform an effect once and return the replies."""
-        ...
 
 
 class RecorderProtocol(Protocol):
@@ -48,7 +45,6 @@ class RecorderProtocol(Protocol):
 
     def record(self, effect: Effect) -> None:
         """Save an effect before it is performed."""
-        ...
 
 
 def run(

@@ -138,6 +138,27 @@ def restore_engine(
     return engine
 
 
+def engine_on_file(
+    memory: RecoveredState,
+    client: KalshiClient,
+    store: OrderStore,
+    clock: Clock,
+    limits: RiskLimits,
+    new_id: Callable[[], str],
+) -> TradingEngine:
+    """Return the engine as the state file left it, without a market and a strategy: to look up and end orders."""
+    return restore_engine(
+        memory,
+        EngineState(lock=client.lock, now=clock.now()),
+        limits,
+        (),
+        new_id=new_id,
+        order_expiry_s=None,
+        on_file=store.order,
+        closed=store.closed_market,
+    )
+
+
 def read_account(
     client: KalshiClient,
     store: OrderStore,
@@ -225,16 +246,7 @@ def reconcile_unknown(
     store.close_markets(clock.now(), MAX_CLOSED)
     memory = store.load()
     names = {order.client_order_id or order.order_id: order for order in memory.orders if order.status in _IN_DOUBT}
-    engine = restore_engine(
-        memory,
-        EngineState(lock=client.lock, now=clock.now()),
-        limits,
-        (),
-        new_id=new_id,
-        order_expiry_s=None,
-        on_file=store.order,
-        closed=store.closed_market,
-    )
+    engine = engine_on_file(memory, client, store, clock, limits, new_id)
     use_opening_marks(engine.state, client, store)
     until = clock.monotonic() + wait_s
 
@@ -350,14 +362,8 @@ def record_reports(resources: Resources, reports: Sequence[Message]) -> None:
         store = resources.remembered(busy_ms=STORE_WAIT_MS)
         if store is None:
             return
-        engine = restore_engine(
-            store.load(),
-            EngineState(lock=resources.client.lock, now=resources.clock.now()),
-            resources.limits,
-            (),
-            new_id=resources.new_id,
-            order_expiry_s=None,
-            on_file=store.order,
+        engine = engine_on_file(
+            store.load(), resources.client, store, resources.clock, resources.limits, resources.new_id
         )
         for effect in (effect for report in reports for effect in engine.step(report)):
             if isinstance(effect, OrderChanged) and not effect.order.is_foreign:

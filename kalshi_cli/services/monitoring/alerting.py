@@ -91,7 +91,6 @@ class NotifierProtocol(Protocol):
 
     def deliver(self, name: str, notice: Notice, within_s: float = ...) -> DeliveryResult:
         """Make one attempt within that time. Never raises."""
-        ...
 
 
 class AlertTerms(msgspec.Struct, frozen=True, kw_only=True):

@@ -229,7 +229,7 @@ def _look(resources: Resources, wanted: CheckRequest, known: list[CheckReport]) 
 
     readings = CheckData(resources, wanted, _folders(resources, wanted), try_stream)
     for name in wanted.checks:
-        known.append(_examined(readings, name, wanted))  # noqa: PERF401 - The timer's thread reads `known`.
+        known.append(_examined(readings, name))  # noqa: PERF401 - The timer's thread reads `known`.
 
 
 def _folders(resources: Resources, wanted: CheckRequest) -> tuple[Path, ...]:
@@ -239,7 +239,8 @@ def _folders(resources: Resources, wanted: CheckRequest) -> tuple[Path, ...]:
     return tuple(folders) if resources.config.logs.folder is not None else (home,)
 
 
-def _examined(readings: CheckData, name: str, wanted: CheckRequest) -> CheckReport:
+def _examined(readings: CheckData, name: str) -> CheckReport:
+    wanted = readings.wanted
     check = import_module(f"kalshi_cli.services.monitoring.checks.{name}")
     if wanted.warn or wanted.crit:
         configured: CheckRange = getattr(readings.config.checks, check.FIRST)

@@ -20,7 +20,7 @@ import msgspec
 from kalshi_cli.base import errors
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import pluralize
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, verdict_of
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, breach, critical, note, verdict_of
 from kalshi_cli.core.monitoring.schema_drift import KnownSchema, missing, unfamiliar
 from kalshi_cli.exchange import route_samples
 from kalshi_cli.exchange.client import KalshiClient
@@ -126,9 +126,9 @@ class SchemaCheck:
         self._looked.add(sample.route)
         with capture_bodies() as seen:
             error = self._take(sample)
-        found = [breach for struct, body in seen for breach in self._compared(struct, body, sample.route)]
+        found = [each for struct, body in seen for each in self._compared(struct, body, sample.route)]
         self._breaches += found
-        if error is None or any(breach.severity == "critical" for breach in found):
+        if error is None or any(each.severity == "critical" for each in found):
             return
         if isinstance(error, ResponseFormatError) and all(_is_json(body) for _, body in seen):
             self._add(sample.route, "UNREADABLE", error.message, "a readable response", "critical")
@@ -185,12 +185,12 @@ class SchemaCheck:
 
     def _frame(self, raw: bytes) -> list[Breach]:
         if not _is_json(raw):
-            return [_breach("stream", "UNREADABLE", "a message that is not JSON", "JSON", "critical")]
+            return [critical("UNREADABLE", "stream", "a message that is not JSON", "JSON")]
         frame = msgspec.json.decode(raw)
         kind = frame.get("type") if isinstance(frame, dict) else None
         where = f"stream {kind}"
         if not isinstance(kind, str) or kind not in self._known.frames:
-            return [_breach(where, "NEW_MESSAGE", "new message type", "not in the published specification", "note")]
+            return [note("NEW_MESSAGE", where, "new message type", "not in the published specification")]
         read = missing(frame, FRAMES[kind], where) if kind in FRAMES else []
         return read + unfamiliar(frame, self._known, self._known.frames[kind], where)
 
@@ -225,7 +225,7 @@ class SchemaCheck:
         """Return the routes in use whose responses announced their end."""
         legacy = ("/portfolio/orders", f"/portfolio/orders/{NIL}")
         return [
-            _breach(route, "DEPRECATED", notice, "a route that stays available", "critical")
+            critical("DEPRECATED", route, notice, "a route that stays available")
             for route, notice in self._client.notices.items()
             if notice != "410 Gone" and not (route.startswith(("POST", "DELETE")) and route.endswith(legacy))
         ]
@@ -262,7 +262,7 @@ class SchemaCheck:
         self._add("account routes", "NO_KEY", "no API key configured", "an API key, or --public")
 
     def _add(self, subject: str, code: str, value: str, limit: str, severity: str = "unknown") -> None:
-        self._breaches.append(_breach(subject, code, value, limit, severity))
+        self._breaches.append(breach(severity, code, subject, value, limit))
 
 
 def examine(
@@ -301,10 +301,6 @@ def _is_json(body: bytes) -> bool:
     except (msgspec.DecodeError, ValueError, RecursionError):
         return False
     return True
-
-
-def _breach(subject: str, code: str, value: str, limit: str, severity: str) -> Breach:
-    return Breach(subject=subject, value=value, limit=limit, severity=severity, code=code)
 
 
 def check_schema(resources: Resources, *, is_public_only: bool, within_s: float) -> CheckReport:

@@ -204,15 +204,12 @@ class Interrupts(Protocol):
 
     def hold(self) -> None:
         """Delay interrupts again: there is more to cancel."""
-        ...
 
     def let_go(self) -> None:
         """Allow interrupts: the exchange has answered every cancel."""
-        ...
 
     def close(self) -> None:
         """End the delay: no outcome is open any more."""
-        ...
 
 
 class NoInterrupts(Interrupts):

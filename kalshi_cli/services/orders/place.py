@@ -12,7 +12,7 @@ import msgspec
 from kalshi_cli.base import errors
 from kalshi_cli.base.checked import check_fields, check_own_id, check_text
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_price, show_qty
+from kalshi_cli.base.units import Money, Price, Qty, Ts, show_price, show_qty
 from kalshi_cli.config.config import refuse_read_only, refuse_unread_limits
 from kalshi_cli.core.account.closed_markets import ClosedMarket
 from kalshi_cli.core.account.order_index import is_as_sent
@@ -438,9 +438,7 @@ def place_facts(env: str, ticket: OrderTicket, proposal: OrderProposal) -> tuple
     """Return the order, its market with the best prices, what it closes and brings, and what it can cost and pay."""
     market, order, now, outcome = proposal.market, proposal.submit.order, proposal.now, ticket.outcome.upper()
     line = f"{ticket.action} {show_qty(ticket.qty)} {outcome} at {show_price(ticket.price)}"
-    bid, ask = market.yes_bid, market.yes_ask
-    if ticket.outcome == "no":
-        bid, ask = _no_price(ask), _no_price(bid)
+    bid, ask = (market.yes_bid, market.yes_ask) if ticket.outcome == "yes" else (market.no_bid, market.no_ask)
     return (
         f"{env}: {line} on {ticket.ticker}{order_effect.terms_phrase(order)}",
         *([market.full_title] if market.full_title else []),
@@ -448,10 +446,6 @@ def place_facts(env: str, ticket: OrderTicket, proposal: OrderProposal) -> tuple
         *([order_effect.fill_phrase(order, now, ticket.outcome)] if now is not None else []),
         *(text[0].upper() + text[1:] for text in order_effect.effect_phrases(proposal.effect, proposal.fee)),
     )
-
-
-def _no_price(price: Price | None) -> Price | None:
-    return None if price is None else Price(ONE_DOLLAR - price)
 
 
 def place_warnings(ticket: OrderTicket, proposal: OrderProposal, collar: int | None) -> tuple[str, ...]:

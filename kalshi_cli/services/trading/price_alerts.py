@@ -20,7 +20,6 @@ from kalshi_cli.core.monitoring.price_alerts import (
     fired,
 )
 from kalshi_cli.store.lock import holder
-from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.user_files import BUSY, PriceAlerts, UserFile, price_alert_file
 
 RUN_LOCK = "alerts.lock"
@@ -98,8 +97,3 @@ class PriceAlertWatch:
             else:
                 prices[ticker] = TopPrices(book.bid and book.bid.price, book.ask and book.ask.price)
         return prices, {} if unread and holder(self._run_lock) is not None else unread
-
-
-def watch_of_loop(home: Path, store: Store, clock: Clock) -> PriceAlertWatch:
-    """Return the watch of a loop, with the alerts that its state file holds."""
-    return PriceAlertWatch(home, store.alerts(), clock)

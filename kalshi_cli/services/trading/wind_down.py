@@ -17,11 +17,10 @@ from kalshi_cli.core.model.effects import CancelOrder
 from kalshi_cli.core.model.messages import AccountSnapshot, FeedGap, Message, StateCommand, Tick
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import RiskLimits
-from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.opening import use_opening_marks
-from kalshi_cli.services.account.recovery import restore_engine
+from kalshi_cli.services.account.recovery import engine_on_file
 from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol
 from kalshi_cli.services.trading.stop_signals import StopSignals, exit_code_of, truthful
 from kalshi_cli.store.records import Heartbeat
@@ -192,17 +191,7 @@ def cancel_left(
     note: Tell,
 ) -> None:
     """Cancel the orders that earlier runs left, after a fresh read of the account; for a run that never looped."""
-    state = EngineState(lock=client.lock, now=clock.now())
-    engine = restore_engine(
-        store.load(),
-        state,
-        RiskLimits(),
-        (),
-        new_id=new_id,
-        order_expiry_s=None,
-        on_file=store.order,
-        closed=store.closed_market,
-    )
+    engine = engine_on_file(store.load(), client, store, clock, RiskLimits(), new_id)
     use_opening_marks(engine.state, client, store)
     orders = engine.state.orders
     venue = LiveVenue(

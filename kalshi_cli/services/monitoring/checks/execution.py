@@ -16,7 +16,7 @@ from kalshi_cli.core.account.execution_quality import (
 )
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report, warning
 from kalshi_cli.core.monitoring.request_check import denied_share, no_orders, none_taken, of_strategies
 from kalshi_cli.services.account.execution import begun, carried_out
 from kalshi_cli.services.monitoring.checks.readings import CheckData, LoopRecord, measured
@@ -120,7 +120,4 @@ def _summary(last: ExecutionQuality) -> str:
 
 def _worse(drop: QualityDrop) -> Breach:
     now, was = (_SHOWN[drop.name](value) for value in (drop.recent, drop.before))
-    return Breach(
-        subject=drop.name, value=f"{now}, previously {was}",
-        limit=f"within {SIGMAS:g} standard errors", severity="warning", code="EXECUTION_DROP",
-    )  # fmt: skip
+    return warning("EXECUTION_DROP", drop.name, f"{now}, previously {was}", f"within {SIGMAS:g} standard errors")

@@ -9,7 +9,7 @@ from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.schema import MAX_INTERVAL_S, CheckRange
 from kalshi_cli.core.monitoring import feed_check
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, report
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, breach, report
 from kalshi_cli.core.monitoring.request_traffic import GAP_MINUTES, gaps
 from kalshi_cli.core.monitoring.source_watch import model_age
 from kalshi_cli.services.monitoring.checks.readings import CheckData, LoopRecord, from_the_future, measured
@@ -37,7 +37,7 @@ def examine(readings: CheckData) -> CheckReport:
         return _starting(readings, loop.who.started)
     measures = _measures(readings, loop, pulse)
     missing, no_book = feed_check.without_books(pulse.no_book)
-    breaches = [breach for measure in measures for breach in measure.breach(_CODES[measure.label], "stream")]
+    breaches = [each for measure in measures for each in measure.breach(_CODES[measure.label], "stream")]
     breaches += [
         *_in_time(readings, pulse, missing),
         *(feed_check.account_unreadable_breach(loop.store.alerts(pulse.started)) if loop.store is not None else ()),
@@ -62,11 +62,8 @@ def _starting(readings: CheckData, started: Ts | None) -> CheckReport:
     summary = "The loop has not completed a cycle yet"
     if started is not None and readings.clock.now() - started < NEW_MS:
         return report("feed", summary)
-    doubt = Breach(
-        subject="stream", value=summary, limit=f"a cycle within {NEW_MS // 1000} s", severity="unknown",
-        code="COULD_NOT_LOOK",
-    )  # fmt: skip
-    return report("feed", summary, [doubt])
+    wanted = f"a cycle within {NEW_MS // 1000} s"
+    return report("feed", summary, [breach("unknown", "COULD_NOT_LOOK", "stream", summary, wanted)])
 
 
 _CODES = {"feed_age_s": "FEED_STALE", "feed_lag_ms": "FEED_LATE", "feed_gaps": "FEED_GAPS"}
@@ -106,10 +103,10 @@ def is_polled(pulse: Heartbeat, config: Config) -> bool:
 def _in_time(readings: CheckData, pulse: Heartbeat, missing: list[Breach]) -> list[Breach]:
     """Turn a missing order book into a note if its market or the loop is younger than NEW_MS."""
     now = readings.clock.now()
-    young = {breach.subject for breach in missing} if now - pulse.started < NEW_MS else set[str]()
+    young = {each.subject for each in missing} if now - pulse.started < NEW_MS else set[str]()
     if missing and not young:
         try:
-            markets = readings.public.markets(tickers=[breach.subject for breach in missing])
+            markets = readings.public.markets(tickers=[each.subject for each in missing])
             young = {market.ticker for market in markets if now - market.open_time < NEW_MS}
         except KalshiError:
             pass  # The breach stays if the opening time is unknown.
@@ -142,5 +139,5 @@ def _tried(readings: CheckData) -> CheckReport:
         return report("feed", summary)
     severity = "unknown" if verdict is Verdict.UNKNOWN else "critical"
     code = "COULD_NOT_LOOK" if verdict is Verdict.UNKNOWN else "FEED_DOWN"
-    breach = Breach(subject="stream", value=detail, limit=hint or "a response", severity=severity, code=code)
-    return report("feed", f"{summary}; {why}" if why else summary, feed_check.excused_by_pause([breach], why))
+    found = [breach(severity, code, "stream", detail, hint or "a response")]
+    return report("feed", f"{summary}; {why}" if why else summary, feed_check.excused_by_pause(found, why))

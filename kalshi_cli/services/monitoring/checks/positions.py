@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from kalshi_cli.base.units import Money, Qty, pluralize
+from kalshi_cli.base.units import pluralize
 from kalshi_cli.core.account.exposure import CLASSIC
+from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.model.markets import Event, Family, FeeSchedule, Market, Series
-from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, report
 from kalshi_cli.core.monitoring.limits_check import LimitUsage, MarketExposure, uses
 from kalshi_cli.exchange.live.families import MAX_SERIES, current_fees
+from kalshi_cli.services.account.summary import market_exposures
 from kalshi_cli.services.monitoring.checks.readings import CheckData, confirm_by_second_read, measured, run_part
 from kalshi_cli.services.monitoring.checks.unsold import unclosed_stop_positions
 
@@ -67,16 +68,12 @@ def _used(readings: CheckData) -> list[LimitUsage]:
 
 def _stakes(readings: CheckData) -> list[MarketExposure]:
     """Return the exposure by market. Orders are read first: a fill between the reads counts twice, not never."""
-    orders: dict[tuple[int, str], list[Order]] = {}
-    for order in readings.resting:
-        orders.setdefault((order.subaccount, order.ticker), []).append(order)
-    stated = readings.positions
-    found = []
-    for key in sorted(orders.keys() | stated.keys()):
-        qty, cost = (stated[key].position, stated[key].exposure) if key in stated else (Qty(0), Money(0))
-        resting = tuple(orders.get(key, ()))
-        found.append(MarketExposure(ticker=key[1], subaccount=key[0], qty=qty, cost=cost, orders=resting))
-    return [stake for stake in found if stake.qty or stake.orders]
+    resting = readings.resting
+    held = [
+        Position(ticker, each.position, each.exposure, subaccount=number)
+        for (number, ticker), each in readings.positions.items()
+    ]
+    return [stake for stake in market_exposures(held, resting, {}) if stake.qty or stake.orders]
 
 
 def _markets(readings: CheckData) -> list[Market]:

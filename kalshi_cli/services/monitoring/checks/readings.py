@@ -277,9 +277,7 @@ class CheckData:
         if self.wanted.home is not None:
             return other
         own = loop_at(resources.home, store)
-        was_started = (
-            own.cycle is not None or (own.home / LOCK).exists()
-        )  # The lock file exists before the first cycle.
+        was_started = own.cycle is not None or (own.home / LOCK).exists()  # The lock exists before the first cycle.
         return other if not was_started and (other.who or other.cycle) is not None else own
 
 

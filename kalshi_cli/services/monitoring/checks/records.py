@@ -7,7 +7,7 @@ from collections.abc import Set
 from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.monitoring.check_report import Breach, warning
 from kalshi_cli.core.monitoring.order_check import Resting, differing
 from kalshi_cli.services.monitoring.checks.readings import CheckData
 from kalshi_cli.store.sqlite_store import Store
@@ -40,12 +40,7 @@ def _not_compared(more: int) -> list[Breach]:
     if not more:
         return []
     value = f"{pluralize(more, 'more saved order')} not compared with the exchange"
-    return [
-        Breach(
-            subject="orders on file", value=value, limit=str(MOST), severity="warning", code="COULD_NOT_LOOK",
-            unit="orders per run",
-        )
-    ]  # fmt: skip
+    return [warning("COULD_NOT_LOOK", "orders on file", value, str(MOST), "orders per run")]
 
 
 def on_file(store: Store | None, order: Order) -> Order | None:

@@ -9,7 +9,7 @@ from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.strategy_positions import UNOWNED_STRATEGY, StrategyPositions
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.monitoring.check_report import Breach, critical
 from kalshi_cli.core.risk.exits import is_spread
 from kalshi_cli.core.state.state import mark
 from kalshi_cli.services.monitoring.checks.readings import CheckData
@@ -58,10 +58,5 @@ def _look(strategy: str, position: Position, market: Market, stop: int) -> Itera
         return
     held = f"{show_qty(Qty(abs(position.qty)))} {'YES' if is_long else 'NO'} of {strategy}"
     prices = f"cost {show_money(position.cost)}, current value {show_money(value)}"
-    yield Breach(
-        subject=position.ticker,
-        value=f"{held} {prices}; no trading loop is running to close it: kalshi close {position.ticker}",
-        limit=f"{stop}% of the cost",
-        severity="critical",
-        code="STOP_LOSS_STUCK",
-    )
+    said = f"{held} {prices}; no trading loop is running to close it: kalshi close {position.ticker}"
+    yield critical("STOP_LOSS_STUCK", position.ticker, said, f"{stop}% of the cost")
