@@ -102,9 +102,8 @@ class ShardMove(msgspec.Struct, frozen=True, kw_only=True):
 def describe_transfer(client: KalshiClient, move: ShardMove) -> list[str]:
     """Return the facts to show before the user agrees: the transfer and the balances of both shards."""
     lies = {(held.exchange_index, held.subaccount): held.balance for held in client.subaccount_balances()}
-    there = lies.get((move.from_shard, move.from_subaccount))
-    then = lies.get((move.to_shard, move.to_subaccount))
     places = [(move.from_shard, move.from_subaccount), (move.to_shard, move.to_subaccount)]
+    there, then = map(lies.get, places)
     start, end = (f"shard {shard}" + (f" (subaccount {number})" if number else "") for shard, number in places)
     return [
         f"move {show_money(move.amount)} from {start} to {end}",
@@ -120,14 +119,7 @@ def transfer(client: KalshiClient, clock: Clock, move: ShardMove) -> ShardTransf
     known = {one.transfer_id for one in client.shard_transfers(MAX_KNOWN)}
     started = clock.now()
     try:
-        transfer_id = client.transfer_to_shard(
-            move.amount,
-            from_shard=move.from_shard,
-            to_shard=move.to_shard,
-            from_subaccount=move.from_subaccount,
-            to_subaccount=move.to_subaccount,
-            client_transfer_id=move.client_transfer_id,
-        )
+        transfer_id = client.transfer_to_shard(**msgspec.structs.asdict(move))
     except OutcomeUnknownError as error:
         found = _look_for(client, clock, move, known)
         if found is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,9 +24,6 @@ from kalshi_cli.store.lock import holder, lock
 if TYPE_CHECKING:
     from kalshi_cli.core.model.markets import Event, Market, Series
     from kalshi_cli.exchange.client import KalshiClient
-
-T = TypeVar("T")
-
 
 MAX_ENTRIES = 300_000
 """Beyond this number the markets that close first are dropped."""
@@ -183,12 +180,8 @@ def cached_market(entry: Entry) -> Market:
     """Return the market of an entry; StateFileError if the entry is damaged."""
     from kalshi_cli.core.model.markets import Market
 
-    return _cached(entry, Market)
-
-
-def _cached(entry: Entry, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(entry.body, type=prepared(kind))
+        return msgspec.json.decode(entry.body, type=prepared(Market))
     except (msgspec.DecodeError, RecursionError) as error:
         raise StateFileError(
             f"The catalog entry of {entry.ticker} cannot be read", hint="kalshi catalog clear"

@@ -168,15 +168,9 @@ class WatchBoard:
             if not line.book.is_usable:
                 self._distrust(line.ticker, line.book.unusable_reason, now)
                 return False
-            bid, ask = line.book.bid, line.book.ask
-            self._show(
-                line,
-                bid.price if bid else None,
-                bid.qty if bid else Qty(0),
-                ask.price if ask else None,
-                ask.qty if ask else Qty(0),
-                now,
-            )
+            best = ((each.price, each.qty) if each else (None, Qty(0)) for each in (line.book.bid, line.book.ask))
+            (bid, bid_size), (ask, ask_size) = best
+            self._show(line, bid, bid_size, ask, ask_size, now)
         is_news = before != _shown(line)
         if is_news:
             line.changed = now

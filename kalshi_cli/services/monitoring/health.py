@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from shutil import disk_usage
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
@@ -32,9 +32,6 @@ from kalshi_cli.services.trading.halts import describe, resume_hint
 from kalshi_cli.services.trading.reports.status import RunStatus, first_steps, run_status
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL
-
-if TYPE_CHECKING:
-    import random
 
 SKEW_WARN_MS, SKEW_CRITICAL_MS = 1_000, 5_000
 STREAM_WITHIN_S, HANG_UP_S = 5.0, 0.5

@@ -11,9 +11,10 @@ The batch routes are not probed: an empty `ids` could mean "all". Nothing is pro
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -29,9 +30,6 @@ from kalshi_cli.exchange.route_samples import Sample
 from kalshi_cli.exchange.stream.frames import FRAMES
 from kalshi_cli.exchange.wire.values import ResponseFormatError, capture_bodies
 from kalshi_cli.services.resources import Resources
-
-if TYPE_CHECKING:
-    import random
 
 NIL = "00000000-0000-0000-0000-000000000000"
 CANCEL_PROBE, CREATE_PROBE = ("DELETE", f"/portfolio/orders/{NIL}"), ("POST", "/portfolio/orders")

@@ -81,11 +81,7 @@ def propose(entry: OrderEntry, order: Order, change: AmendRequest) -> tuple[Trad
     `order` must have just been read from the exchange. Raises RefusedError with the control's code.
     """
     if not order.status.is_live:
-        raise errors.RefusedError(
-            f"Order {order.order_id} is {order.status.value}; only a resting order can be amended",
-            hint=f"kalshi order show {order.order_id}",
-            code="NOT_RESTING",
-        )
+        raise _not_resting(order, "only a resting order can be amended")
     market = entry.client.market(order.ticker)
     engine = entry.engine([market])
     for effect in engine.step(OrderState(order.updated, order)):
@@ -194,11 +190,7 @@ def send(entry: OrderEntry, engine: TradingEngine, proposal: AmendProposal) -> O
     if is_amend_open(order):
         order = _resolve(entry, engine, amend)
     if not order.status.is_live and order.filled == amend.before.filled:
-        raise errors.ExchangeError(
-            f"Order {order_id} is now {order.status.value}; it was not amended",
-            hint=f"kalshi order show {order_id}",
-            code="not_resting",
-        )
+        raise _not_resting(order, "it was not amended", is_sent=True)
     return proposal.as_listed(order)
 
 
@@ -231,10 +223,7 @@ def decrease(
     """
     left = order.remaining - by if by is not None else to
     if not order.status.is_live:
-        raise errors.RefusedError(
-            f"Order {order.order_id} is {order.status.value}; no contracts are left", code="NOT_RESTING",
-            hint=f"kalshi order show {order.order_id}",
-        )  # fmt: skip
+        raise _not_resting(order, "no contracts are left")
     if to == order.remaining:
         raise errors.UsageError(
             f"Order {order.order_id} already has {_contracts(to)} left",
@@ -258,12 +247,15 @@ def decrease(
         if stated is None:
             raise
         if not stated.status.is_live:
-            raise errors.ExchangeError(
-                f"Order {order.order_id} is now {stated.status.value}; no contracts are left",
-                hint=f"kalshi order show {order.order_id}",
-                code="not_resting",
-            ) from error
+            raise _not_resting(stated, "no contracts are left", is_sent=True) from error
         return stated
+
+
+def _not_resting(order: Order, so: str, *, is_sent: bool = False) -> errors.KalshiError:
+    """Return the error of an order that is over: the request was refused here, or `is_sent` and the exchange's."""
+    kind, code = (errors.ExchangeError, "not_resting") if is_sent else (errors.RefusedError, "NOT_RESTING")
+    text = f"Order {order.order_id} is {'now ' if is_sent else ''}{order.status.value}; {so}"
+    return kind(text, hint=f"kalshi order show {order.order_id}", code=code)
 
 
 def _contracts(qty: Qty) -> str:

@@ -42,25 +42,19 @@ def write_strategy(name: str, folder: Path) -> tuple[Path, Path]:
     module, kind = name.replace("-", "_"), "".join(part.capitalize() for part in name.split("-"))
     texts = {file: (TEMPLATE / file).read_text("utf-8") for file in ("fade.py", "test_fade.py")}
     if NAME.fullmatch(name) is None:
-        raise UsageError(
-            f"Invalid strategy name: {name!r}",
-            hint="use lowercase letters, digits and single dashes, starting with a letter: my-idea",
-            code="bad_name",
-        )
+        hint = "use lowercase letters, digits and single dashes, starting with a letter: my-idea"
+        raise UsageError(f"Invalid strategy name: {name!r}", hint=hint, code="bad_name")
+    other = "choose another name, such as my-idea"
     nodes = (node for text in texts.values() for node in ast.walk(ast.parse(text)))
     used = {getattr(node, field, None) for node in nodes for field in ("id", "name")}
     if name in (*registry.BUILT_IN, "new", "show") or (name != "fade" and kind in used):
-        raise UsageError(
-            f"The name {name} is already in use", hint="choose another name, such as my-idea", code="bad_name"
-        )
+        raise UsageError(f"The name {name} is already in use", hint=other, code="bad_name")
     paths = folder / f"{module}.py", folder / f"test_{module}.py"
     there = next((path for path in paths if os.path.lexists(path)), None)
     if there is not None:
         raise UsageError(f"{there} already exists", hint="choose another name, or --dir", code="file_exists")
     if iskeyword(module) or find_spec(module) is not None:
-        raise UsageError(
-            f"{module} is a reserved word in Python", hint="choose another name, such as my-idea", code="bad_name"
-        )
+        raise UsageError(f"{module} is a reserved word in Python", hint=other, code="bad_name")
     try:
         make_folder(folder)
         for path, text in zip(paths, texts.values(), strict=True):

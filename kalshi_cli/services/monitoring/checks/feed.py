@@ -40,7 +40,7 @@ def examine(readings: CheckData) -> CheckReport:
     breaches = [each for measure in measures for each in measure.breach(_CODES[measure.label], "stream")]
     breaches += [
         *_in_time(readings, pulse, missing),
-        *(feed_check.account_unreadable_breach(loop.store.alerts(pulse.started)) if loop.store is not None else ()),
+        *feed_check.account_unreadable_breach(loop.alerts),
         *from_the_future("loop", pulse.completed, readings.clock.now()),
     ]
     measures.append(Measure(label="no_book", value=no_book))

@@ -49,28 +49,15 @@ def _running(readings: CheckData, said: str, name: str, since: Ts | None) -> tup
     now = readings.clock.now()
     age = max(0.0, (now - since) / 1000)
     measure = measured("cycle_age_s", age, readings.checks.cycle_age_s, "s")
-    late = measure.breach("CYCLE_LATE", name, f"{age:.0f} s")
-    if not late and _is_stalled(readings.loop, now):
+    late, loop = measure.breach("CYCLE_LATE", name, f"{age:.0f} s"), readings.loop
+    # `kalshi status` calls a loop stalled before the first threshold by default.
+    if not late and stalled_since(loop.who, loop.pulse, loop.alerts, now) is not None:
         late = (warning("CYCLE_LATE", name, f"{age:.0f} s: the loop is stalled", "a cycle every few seconds"),)
-    if is_full(readings.loop.home):
-        value = f"{age:.0f} s, and the disk of {readings.loop.home} is full"
+    if is_full(loop.home):
+        value = f"{age:.0f} s, and the disk of {loop.home} is full"
         late = tuple(replace(each, value=value, runbook="disk-full") for each in late)
-    breaches = [*late, *_unreadable(readings.loop), *from_the_future(name, since, now)]
+    breaches = [*late, *account_unreadable_breach(loop.alerts), *from_the_future(name, since, now)]
     return f"{said} {age:.0f} s ago", breaches, [measure]
-
-
-def _unreadable(loop: LoopRecord) -> list[Breach]:
-    """Return a breach if the loop runs, but cannot read the account: `check feed` reports the same."""
-    if loop.pulse is None or loop.store is None:
-        return []
-    return account_unreadable_breach(loop.store.alerts(loop.pulse.started))
-
-
-def _is_stalled(loop: LoopRecord, now: Ts) -> bool:
-    """Return whether `kalshi status` calls the loop stalled, which is before the first threshold by default."""
-    if loop.pulse is None or loop.store is None:
-        return False
-    return stalled_since(loop.who, loop.pulse, loop.store.alerts(loop.pulse.started), now) is not None
 
 
 def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, list[Breach]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.errors import StateFileError
@@ -16,10 +15,8 @@ from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.account.portfolio import Portfolio
 from kalshi_cli.services.account.summary import pnl_since, pnl_today, share_gained
 from kalshi_cli.services.monitoring.checks.readings import AGAIN_S, MONTH_MS, CheckData, measured, run_part
+from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.formats import format_time
-
-if TYPE_CHECKING:
-    from kalshi_cli.store.sqlite_store import Store
 
 FIRST = "day_loss_pct"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar, cast
@@ -14,6 +14,7 @@ from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
 from kalshi_cli.core.account.closed_markets import FINAL_MS
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.model.positions import Balance, ExchangePosition
@@ -64,6 +65,11 @@ class LoopRecord(msgspec.Struct, frozen=True, kw_only=True):
         cycle = self.cycle
         is_its_own = cycle is not None and self.who is not None and cycle.pid == self.who.pid and cycle.is_running
         return cycle if is_its_own else None
+
+    @property
+    def alerts(self) -> Sequence[AlertRaised]:
+        """Return the alerts of the run that holds the lock; none before its first cycle."""
+        return self.store.alerts(self.pulse.started) if self.store is not None and self.pulse is not None else ()
 
 
 class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -410,29 +410,29 @@ class _SavedRefusals(msgspec.Struct):
     denied: int
 
 
-class _SavedParts(msgspec.Struct):
-    """The parts of a report that a comparison cannot do without."""
+class _Saved(msgspec.Struct, kw_only=True):
+    """The parts that a report and a summary have."""
 
     strategy: str
     net: str
+    params: dict[str, str] = {}
+    denied: dict[str, int] = {}
+    denied_by_strategy: list[_SavedRefusals] = []
+
+
+class _SavedParts(_Saved, kw_only=True):
+    """The parts of a report that a comparison cannot do without."""
+
     rows: list[_SavedMarket]
     ratios: list[_SavedRatio]
     by_strategy: list[_SavedPart] = []
-    params: dict[str, str] = {}
-    denied: dict[str, int] = {}
-    denied_by_strategy: list[_SavedRefusals] = []
 
 
-class _SavedSummary(msgspec.Struct):
+class _SavedSummary(_Saved, kw_only=True):
     """The parts of the summary of a run that tell it from other JSON."""
 
-    strategy: str
-    net: str
     mode: str
     stopped_by: str
-    params: dict[str, str] = {}
-    denied: dict[str, int] = {}
-    denied_by_strategy: list[_SavedRefusals] = []
     failed_strategies: list[str] = []
     strategies: list[_SavedStrategy] = []
     starting_positions: list[dict[str, str]] | None = None
@@ -454,17 +454,10 @@ def _read(path: Path) -> dict[str, Any]:
             found["sent"] = from_machine(tuple[SentOrderRow, ...])(found["sent"])
             found["run_fills"] = fills_of(found)
     except OSError as error:
-        raise UsageError(
-            f"Cannot read {file}: {error.strerror or error}",
-            hint=_REPORTS,
-            code="bad_report",
-        ) from error
+        raise UsageError(f"Cannot read {file}: {error.strerror or error}", hint=_REPORTS, code="bad_report") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{file} is not a report of a backtest or a run: {error}",
-            hint=_REPORTS,
-            code="bad_report",
-        ) from error
+        text = f"{file} is not a report of a backtest or a run: {error}"
+        raise UsageError(text, hint=_REPORTS, code="bad_report") from error
     return found
 
 

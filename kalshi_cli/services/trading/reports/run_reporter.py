@@ -388,14 +388,10 @@ class EventLog:
     def _denied(self, effect: effects.OrderRefused) -> None:
         if self._out.metrics is not None:
             self._out.metrics.denied.labels(effect.code).inc()
-        if self._is_first("denied", effect.code, effect.strategy, effect.ticker):
-            strategy = text_field(effect.strategy)
-            self._out.line("denied", ticker=effect.ticker, strategy=strategy, code=effect.code, detail=effect.detail)
-        elif self._out.is_debug:
-            strategy = text_field(effect.strategy)
-            self._out.line(
-                "denied_repeat", ticker=effect.ticker, strategy=strategy, code=effect.code, detail=effect.detail
-            )
+        is_first = self._is_first("denied", effect.code, effect.strategy, effect.ticker)
+        if is_first or self._out.is_debug:
+            event, strategy = "denied" if is_first else "denied_repeat", text_field(effect.strategy)
+            self._out.line(event, ticker=effect.ticker, strategy=strategy, code=effect.code, detail=effect.detail)
 
     def _alerted(self, effect: effects.AlertRaised) -> None:
         if self._out.metrics is not None:
