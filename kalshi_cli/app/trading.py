@@ -174,9 +174,8 @@ class RunModes:
                 plan, engine, decision.over(with_locks(feed, store)), venue, store, clock,
                 ask=feed.request, tell=resources.tell, note=resources.note, show=show, journal=journal,
                 feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms, sources=sources,
-                is_at_exchange=home.is_at_exchange, events=_events(resources, stack, home, store),
-                price_alerts=PriceAlertWatch(home.folder, store.alerts(), clock),
-                reported=partial(telling.end_last, last_alert),
+                is_at_exchange=home.is_at_exchange, price_alerts=PriceAlertWatch(home.folder, store.alerts(), clock),
+                events=_events(resources, stack, home, store), reported=partial(telling.end_last, last_alert),
             )  # fmt: skip
             end.count_with(lambda: len(own_live(engine)))
             signals.pass_to(feed.request)

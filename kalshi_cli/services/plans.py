@@ -52,10 +52,9 @@ class _Used(NamedTuple):
 class PlanBook:
     """The plans of one service: `add` makes a plan, `execute` executes it once."""
 
-    def __init__(self, clock: Clock, new_id: Callable[[], str], life_s: float = LIFE_S) -> None:
+    def __init__(self, clock: Clock, new_id: Callable[[], str]) -> None:
         self._clock = clock
         self._new_id = new_id
-        self._life_s = life_s
         self._kept: dict[str, _Kept | _Used] = {}
         self._executions = 0
 
@@ -65,7 +64,7 @@ class PlanBook:
         `execute` takes the age of the plan in seconds, which is infinite once another plan was executed: what that sent
         is not in the review. `renew` makes the same plan again.
         """
-        expires = Ts(self._clock.now() + int(1000 * self._life_s))
+        expires = Ts(self._clock.now() + int(1000 * LIFE_S))
         plan = of(plan_id=self._new_id(), expires=expires, **fields)
         plan = msgspec.structs.replace(plan, digest=digest_of(plan))
         while len(self._kept) >= MAX_PLANS:
@@ -81,9 +80,9 @@ class PlanBook:
         """
         kept = self._find(plan)
         age_s = self._clock.monotonic() - kept.made_s
-        if age_s > self._life_s or self._clock.now() > plan.expires:
+        if age_s > LIFE_S or self._clock.now() > plan.expires:
             raise RefusedError(
-                f"the plan is older than {self._life_s:g} s; nothing was sent",
+                f"the plan is older than {LIFE_S:g} s; nothing was sent",
                 hint="make a new plan, review it, and execute it within that time",
                 code="PLAN_STALE",
             )

@@ -223,7 +223,7 @@ def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None
     kalshi order show 2597b999
     """
     from kalshi_cli.cli.screen.brief import order_screen
-    from kalshi_cli.services.orders.cancel import ending
+    from kalshi_cli.services.orders.cancel import end_reason
     from kalshi_cli.services.orders.service import OrderService
 
     with open_app(ctx) as resources:
@@ -232,7 +232,7 @@ def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None
         if is_for_people(ctx):
             with suppress(KalshiError):  # the order as the exchange lists it is true as well
                 (order,) = orders.as_meant([order])
-            order = order_screen(order, ending(resources.client, order))
+            order = order_screen(order, end_reason(resources, order))
         show_view(ctx, order, title=order_id, now=resources.clock.now())
 
 

@@ -369,6 +369,11 @@ def find_order(resources: Resources, order_id: str | None) -> Order:
         raise errors.NotFoundError(_unknown(any_id), hint=hint, code=error.code) from error
 
 
+def end_reason(resources: Resources, order: OrderRow) -> str:
+    """Return why the exchange of an account ended an order; empty where that is not known."""
+    return ending(resources.client, order)
+
+
 def ending(client: KalshiClient, order: OrderRow) -> str:
     """Return why the exchange ended an order, by the time of its end; empty where that is not known."""
     if order.status != OrderStatus.CANCELED.value or order.updated is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -210,27 +211,20 @@ class NotifyingStore(OrderStore):
         return self._store.halt()
 
 
+@dataclass(eq=False, repr=False)
 class OrderEntry:
-    """Places one order: `propose` reads and reviews, `send` sends it once."""
+    """Places one order: `propose` reads and reviews, `send` sends it once.
 
-    def __init__(
-        self,
-        client: KalshiClient,
-        store: OrderStore,
-        clock: Clock,
-        limits: RiskLimits,
-        schedule_of: Callable[[Market], FeeSchedule],
-        new_id: Callable[[], str],
-        family_of: Callable[[Market], Family] = lambda market: Family(event_ticker=market.event_ticker),
-    ) -> None:
-        """Without `family_of` no event is known to be exclusive, and none of any category."""
-        self.client = client
-        self.store = store
-        self.clock = clock
-        self.limits = limits
-        self.schedule_of = schedule_of
-        self._new_id = new_id
-        self._family_of = family_of
+    Without `family_of` no event is known to be exclusive, and none of any category.
+    """
+
+    client: KalshiClient
+    store: OrderStore
+    clock: Clock
+    limits: RiskLimits
+    schedule_of: Callable[[Market], FeeSchedule]
+    new_id: Callable[[], str]
+    family_of: Callable[[Market], Family] = lambda market: Family(event_ticker=market.event_ticker)
 
     def engine(self, markets: Sequence[Market]) -> TradingEngine:
         """Return an engine with the current account and the books and fees of these markets."""
@@ -241,8 +235,8 @@ class OrderEntry:
             self.limits,
             markets=markets,
             fees={market.ticker: self.schedule_of(market) for market in markets},
-            families={market.event_ticker: self._family_of(market) for market in markets},
-            new_id=self._new_id,
+            families={market.event_ticker: self.family_of(market) for market in markets},
+            new_id=self.new_id,
             agree=lambda *parts: self.look_again(parts[-1]),
         )
         self.include_external_orders(engine)

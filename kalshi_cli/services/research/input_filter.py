@@ -81,8 +81,4 @@ class InputFilter:
                 if kind is SpotPrice and self._other_coins:
                     where += f", only of {' and '.join(sorted(self._other_coins))}"
                     hint = "request that coin in inputs(), or name a file of prices after its coin, such as btcusd.csv"
-                raise UsageError(
-                    f"No {what} in {where}",
-                    hint=hint,
-                    code="nothing_heard",
-                )
+                raise UsageError(f"No {what} in {where}", hint=hint, code="nothing_heard")

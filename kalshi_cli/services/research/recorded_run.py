@@ -75,14 +75,12 @@ def over_recordings(
         is_compiled=is_compiled, results=replay.results,
     )  # fmt: skip
     engine.state.simulated_group_limit = group_limit
-    fees = engine.state.fees
     hearing = InputFilter(inputs)
     hearing.gaps.age_s = engine.state.spot_ages.get
     holes = recorded_data.HoleFilter(request.holes)
     with _ending_hung_hooks(engine, clock, hook_limit_s):
         report = backtest(plan, engine, holes.of(hearing.of(coming)), venue, clock, drive)
-    until = NO_TIME if request.until is None else request.until
-    holes.end(min(replay.last_line, until))
+    holes.end(min(replay.last_line, NO_TIME if request.until is None else request.until))
     if period is not None:
         recorded_data.require_messages(period, request.sources)
     recorded_data.require_chosen(request, engine.state.markets, replay.left_out)
@@ -95,7 +93,8 @@ def over_recordings(
     hearing.require_inputs(request)
     cuts = [f"the rest of a recording: {recorded_data.cut_text(*each)}" for each in replay.cut.items()]
     cuts += [recorded_data.order_text(name, *times) for name, times in replay.turned_back.items()]
-    unknown = recorded_data.unknown_of(engine.state.markets, fees, has_trades=holes.has_trades)
+    unknown = recorded_data.unknown_of(engine.state.markets, engine.state.fees, has_trades=holes.has_trades)
+    found = (*(UnknownData(words=each) for each in cuts), *hearing.gaps.unknown(), *unknown)
     return msgspec.structs.replace(
         report,
         unused_results=_unused(request.results, engine.state.markets),
@@ -104,12 +103,7 @@ def over_recordings(
         gap_mode=request.holes,
         facts=msgspec.structs.replace(
             report.facts,
-            unknown=(
-                *(UnknownData(words=each) for each in cuts),
-                *hearing.gaps.unknown(),
-                *unknown,
-                *report.facts.unknown,
-            ),
+            unknown=(*found, *report.facts.unknown),
             pauses=tuple(holes.pauses),
             has_trades=holes.has_trades,
         ),
