@@ -72,6 +72,8 @@ _WRITTEN = {
     "forbidden": "The key lacks a scope, or is restricted to a subaccount or region",
     "bad_recording": "A recording, or a line of it, cannot be read",
     "bad_strategy": "The code of a strategy cannot be loaded, or is not valid",
+    "NOT_RESTING": "Refused: only a resting order can be amended",
+    "not_resting": "The order ended before it was amended",
     "STATE_MOVED": "Another program placed or amended an order at the same time; the order was not sent",
 }
 _SHORT = 90

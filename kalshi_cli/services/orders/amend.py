@@ -253,9 +253,12 @@ def decrease(
 
 def _not_resting(order: Order, so: str, *, is_sent: bool = False) -> errors.KalshiError:
     """Return the error of an order that is over: the request was refused here, or `is_sent` and the exchange's."""
-    kind, code = (errors.ExchangeError, "not_resting") if is_sent else (errors.RefusedError, "NOT_RESTING")
-    text = f"Order {order.order_id} is {'now ' if is_sent else ''}{order.status.value}; {so}"
-    return kind(text, hint=f"kalshi order show {order.order_id}", code=code)
+    hint = f"kalshi order show {order.order_id}"
+    if is_sent:
+        return errors.ExchangeError(
+            f"Order {order.order_id} is now {order.status.value}; {so}", hint=hint, code="not_resting"
+        )
+    return errors.RefusedError(f"Order {order.order_id} is {order.status.value}; {so}", hint=hint, code="NOT_RESTING")
 
 
 def _contracts(qty: Qty) -> str:
