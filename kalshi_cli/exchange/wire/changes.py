@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import field
 
-from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Qty, Ts, format_price, format_qty
 from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.model import messages
@@ -115,74 +114,61 @@ class _CanceledMany(msgspec.Struct):
     orders: list[_Canceled]
 
 
-_amended = msgspec.json.Decoder(prepared(_Amended))
-_decreased = msgspec.json.Decoder(prepared(_Decreased))
-_created_many = msgspec.json.Decoder(prepared(_CreatedMany))
-_canceled_many = msgspec.json.Decoder(prepared(_CanceledMany))
-
-
-def read_amended(body: bytes, before: Order, wanted: Order) -> messages.AmendEnded:
+def _after_amend(wire: _Amended, before: Order, wanted: Order) -> messages.AmendEnded:
     """Return the order after an amend. The response has counts only if the order traded or its size changed."""
-
-    def convert(wire: _Amended) -> messages.AmendEnded:
-        check_about(wire.order_id, wire.client_order_id, before)
-        filled = before.filled + (values.parse_non_negative_count(wire.fill_count) if wire.fill_count else 0)
-        if wire.remaining_count is not None:
-            left = values.parse_non_negative_count(wire.remaining_count)
-            if left == 0 and filled < wanted.qty:  # for example PostOnlyCrossCancel; only a read shows which
-                raise ValueError("the response does not say whether the rest filled or was canceled")
-            filled = max(filled, wanted.qty - left)
-        if filled > wanted.qty:
-            raise ValueError(f"more than the requested {format_qty(wanted.qty)} has filled")
-        status = OrderStatus.RESTING if filled < wanted.qty else OrderStatus.FILLED
-        after = msgspec.structs.replace(
-            wanted, filled=Qty(filled), status=status, updated=wire.ts_ms, fees=before.fees, fill_cost=before.fill_cost
-        )
-        return messages.AmendEnded(wire.ts_ms, after)
-
-    return values.read(_amended, convert, body, "an amend")
-
-
-def read_decreased(body: bytes, order: Order) -> Order:
-    """Return the order after a decrease."""
-
-    def convert(wire: _Decreased) -> Order:
-        check_about(wire.order_id, wire.client_order_id, order)
+    check_about(wire.order_id, wire.client_order_id, before)
+    filled = before.filled + (values.parse_non_negative_count(wire.fill_count) if wire.fill_count else 0)
+    if wire.remaining_count is not None:
         left = values.parse_non_negative_count(wire.remaining_count)
-        gone = order.qty - order.filled - left
-        if gone < 0:
-            raise ValueError(f"{format_qty(left)} of {format_qty(order.remaining)} remain")
-        status = order.status if left else OrderStatus.CANCELED
-        return msgspec.structs.replace(order, reduced=Qty(gone), status=status, updated=wire.ts_ms)
+        if left == 0 and filled < wanted.qty:  # for example PostOnlyCrossCancel; only a read shows which
+            raise ValueError("the response does not say whether the rest filled or was canceled")
+        filled = max(filled, wanted.qty - left)
+    if filled > wanted.qty:
+        raise ValueError(f"more than the requested {format_qty(wanted.qty)} has filled")
+    status = OrderStatus.RESTING if filled < wanted.qty else OrderStatus.FILLED
+    after = msgspec.structs.replace(
+        wanted, filled=Qty(filled), status=status, updated=wire.ts_ms, fees=before.fees, fill_cost=before.fill_cost
+    )
+    return messages.AmendEnded(wire.ts_ms, after)
 
-    return values.read(_decreased, convert, body, "a decrease")
+
+def _after_decrease(wire: _Decreased, order: Order) -> Order:
+    check_about(wire.order_id, wire.client_order_id, order)
+    left = values.parse_non_negative_count(wire.remaining_count)
+    gone = order.qty - order.filled - left
+    if gone < 0:
+        raise ValueError(f"{format_qty(left)} of {format_qty(order.remaining)} remain")
+    status = order.status if left else OrderStatus.CANCELED
+    return msgspec.structs.replace(order, reduced=Qty(gone), status=status, updated=wire.ts_ms)
+
+
+read_amended = values.whole(_Amended, _after_amend, "an amend")
+"""The given order after an amend to the terms that were wanted."""
+read_decreased = values.whole(_Decreased, _after_decrease, "a decrease")
+"""The given order after a decrease."""
 
 
 Placed = messages.OrderAccepted | messages.OrderRejected | messages.OrderUnknown
 """Outcome of one order of a batch."""
 
 
-def read_created_many(body: bytes, orders: Sequence[Order], now: Ts) -> list[Placed]:
+def _all_placed(wire: _CreatedMany, orders: Sequence[Order], now: Ts) -> list[Placed]:
     """Return the outcome of each order of a batch; OrderUnknown for one that the response does not mention.
 
     The results come in the order of the request, but those that name an order are matched by that name; only a
     rejection may come without one. Two results with one order id concern one order, and it is unknown which.
     """
-
-    def convert(wire: _CreatedMany) -> list[Placed]:
-        by_id = {item.client_order_id: item for item in wire.orders if item.client_order_id}
-        shared = {each for each, count in Counter(item.order_id for item in wire.orders).items() if count > 1}
-        is_whole = len(wire.orders) == len(orders)
-        placed: list[Placed] = []
-        for at, order in enumerate(orders):
-            item = by_id.get(order.client_order_id)
-            if item is None and is_whole and not wire.orders[at].client_order_id and wire.orders[at].error is not None:
-                item = wire.orders[at]
-            is_shared = item is not None and bool(item.order_id) and item.order_id in shared
-            placed.append(_placed(None if is_shared else item, order.client_order_id, now))
-        return placed
-
-    return values.read(_created_many, convert, body, "new orders")
+    by_id = {item.client_order_id: item for item in wire.orders if item.client_order_id}
+    shared = {each for each, count in Counter(item.order_id for item in wire.orders).items() if count > 1}
+    is_whole = len(wire.orders) == len(orders)
+    placed: list[Placed] = []
+    for at, order in enumerate(orders):
+        item = by_id.get(order.client_order_id)
+        if item is None and is_whole and not wire.orders[at].client_order_id and wire.orders[at].error is not None:
+            item = wire.orders[at]
+        is_shared = item is not None and bool(item.order_id) and item.order_id in shared
+        placed.append(_placed(None if is_shared else item, order.client_order_id, now))
+    return placed
 
 
 def _placed(item: _Created | None, name: str, now: Ts) -> Placed:
@@ -196,10 +182,7 @@ def _placed(item: _Created | None, name: str, now: Ts) -> Placed:
         return messages.OrderUnknown(now, name, f"{ID_TAKEN}: {reason}" if code == ID_TAKEN else reason)
     if not item.order_id or item.fill_count is None or item.remaining_count is None:
         return messages.OrderUnknown(now, name, "the response does not say what happened to it")
-    filled, left = (
-        values.parse_non_negative_count(item.fill_count),
-        values.parse_non_negative_count(item.remaining_count),
-    )
+    filled, left = map(values.parse_non_negative_count, (item.fill_count, item.remaining_count))
     return messages.OrderAccepted(now if item.ts_ms is None else item.ts_ms, name, item.order_id, filled, left)
 
 
@@ -207,14 +190,9 @@ TakenBack = messages.OrderCanceled | messages.CancelFailed
 """Outcome of one cancel of a batch."""
 
 
-def read_canceled_many(body: bytes, orders: Sequence[Order], now: Ts) -> list[TakenBack]:
-    """Return the outcome of each cancel of a batch."""
-
-    def convert(wire: _CanceledMany) -> list[TakenBack]:
-        by_id = {item.order_id: item for item in wire.orders if item.order_id}
-        return [_taken_back(by_id.get(order.order_id), order, now) for order in orders]
-
-    return values.read(_canceled_many, convert, body, "cancels")
+def _all_taken_back(wire: _CanceledMany, orders: Sequence[Order], now: Ts) -> list[TakenBack]:
+    by_id = {item.order_id: item for item in wire.orders if item.order_id}
+    return [_taken_back(by_id.get(order.order_id), order, now) for order in orders]
 
 
 def _taken_back(item: _Canceled | None, order: Order, now: Ts) -> TakenBack:
@@ -225,6 +203,12 @@ def _taken_back(item: _Canceled | None, order: Order, now: Ts) -> TakenBack:
     reduced = values.parse_non_negative_count(item.reduced_by) if item.reduced_by else None
     ts = now if item.ts_ms is None else item.ts_ms
     return messages.OrderCanceled(ts, order.order_id, order.client_order_id, reduced=reduced)
+
+
+read_created_many = values.whole(_CreatedMany, _all_placed, "new orders")
+"""The outcome of each of the given orders of a batch, as of now."""
+read_canceled_many = values.whole(_CanceledMany, _all_taken_back, "cancels")
+"""The outcome of each cancel of a batch, as of now."""
 
 
 # -- the queue ----------------------------------------------------------------------------------------------------

@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import field
 
-from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Qty, format_qty
-from kalshi_cli.exchange.wire.values import body_of, convert, parse_non_negative_count, read
+from kalshi_cli.exchange.wire.values import body_of, convert, parse_non_negative_count, whole
 
 
 class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,11 +41,6 @@ class _Groups(msgspec.Struct):
     order_groups: list[_Group] | None = None  # an account without groups gets `{}` (perps, 2026)
 
 
-_created = msgspec.json.Decoder(prepared(_Created))
-_group = msgspec.json.Decoder(prepared(_Group))
-_groups = msgspec.json.Decoder(prepared(_Groups))
-
-
 def create_body(limit: Qty, subaccount: int, exchange_index: int) -> bytes:
     """Return the body of `POST /portfolio/order_groups/create`."""
     return body_of({"contracts_limit_fp": format_qty(limit)}, subaccount=subaccount, exchange_index=exchange_index)
@@ -57,29 +51,18 @@ def limit_body(limit: Qty) -> bytes:
     return body_of({"contracts_limit_fp": format_qty(limit)})
 
 
-def read_created(body: bytes, limit: Qty) -> OrderGroup:
-    """Return the new group."""
-
-    def group(wire: _Created) -> OrderGroup:
-        if not wire.group_id:
-            raise ValueError("the response names no group")
-        return convert(OrderGroup, wire, limit=limit, orders=())
-
-    return read(_created, group, body, "a new order group")
+def _made(wire: _Created, limit: Qty) -> OrderGroup:
+    if not wire.group_id:
+        raise ValueError("the response names no group")
+    return convert(OrderGroup, wire, limit=limit, orders=())
 
 
-def read_group(body: bytes, group_id: str, subaccount: int) -> OrderGroup:
-    """Return a group from `GET /portfolio/order_groups/{id}`, whose body does not name it."""
-    return read(_group, lambda wire: _of(wire, group_id, subaccount, wire.orders or ()), body, "an order group")
+def _group(wire: _Group, group_id: str, subaccount: int) -> OrderGroup:
+    return _of(wire, group_id, subaccount, wire.orders or ())
 
 
-def read_groups(body: bytes, subaccount: int) -> list[OrderGroup]:
-    """Return the groups of `GET /portfolio/order_groups`."""
-
-    def groups(wire: _Groups) -> list[OrderGroup]:
-        return [_of(each, each.group_id, subaccount, each.orders) for each in wire.order_groups or ()]
-
-    return read(_groups, groups, body, "order groups")
+def _groups(wire: _Groups, subaccount: int) -> list[OrderGroup]:
+    return [_of(each, each.group_id, subaccount, each.orders) for each in wire.order_groups or ()]
 
 
 def _of(wire: _Group, group_id: str, subaccount: int, orders: tuple[str, ...] | None) -> OrderGroup:
@@ -87,3 +70,11 @@ def _of(wire: _Group, group_id: str, subaccount: int, orders: tuple[str, ...] | 
         raise ValueError("a group without an id")
     limit = parse_non_negative_count(wire.limit) if wire.limit else None
     return convert(OrderGroup, wire, group_id=group_id, limit=limit, subaccount=subaccount, orders=orders)
+
+
+read_created = whole(_Created, _made, "a new order group")
+"""The new group of the given limit."""
+read_group = whole(_Group, _group, "an order group")
+"""`GET /portfolio/order_groups/{id}`, whose body does not name the group; its id and subaccount are given."""
+read_groups = whole(_Groups, _groups, "order groups")
+"""`GET /portfolio/order_groups` of the given subaccount."""

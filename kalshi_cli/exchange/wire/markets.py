@@ -268,7 +268,6 @@ def _trade(wire: _Trade) -> PublicTrade:
 
 
 _book_body = msgspec.json.Decoder(prepared(_BookBody))
-_books_body = msgspec.json.Decoder(prepared(_BooksBody))
 
 
 def read_orderbook(body: bytes, ticker: str, now: Ts) -> BookSnapshot:
@@ -276,12 +275,11 @@ def read_orderbook(body: bytes, ticker: str, now: Ts) -> BookSnapshot:
     return values.read(_book_body, lambda wire: _book(wire.orderbook_fp, ticker, now), body, f"the book of {ticker}")
 
 
-def read_orderbooks(body: bytes, now: Ts) -> list[BookSnapshot]:
-    """Return the books of `GET /markets/orderbooks`."""
-    return values.read(
-        _books_body, lambda wire: [_book(b.orderbook_fp, b.ticker, now) for b in wire.orderbooks], body, "books"
-    )
+def _books(wire: _BooksBody, now: Ts) -> list[BookSnapshot]:
+    return [_book(each.orderbook_fp, each.ticker, now) for each in wire.orderbooks]
 
 
+read_orderbooks = values.whole(_BooksBody, _books, "books")
+"""`GET /markets/orderbooks`, as of now."""
 read_trades = values.paged("trades", _Trade, _trade, "trades", is_required=True)
 """`GET /markets/trades` and `GET /historical/trades`, newest first."""

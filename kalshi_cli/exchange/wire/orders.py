@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import Money, Ts, format_price, format_qty, parse_money
 from kalshi_cli.core.model.messages import OrderAccepted, OrderCanceled
 from kalshi_cli.core.model.order_terms import SelfTradePrevention
@@ -155,25 +154,16 @@ class _Canceled(msgspec.Struct):
     client_order_id: str | None = None
 
 
-_created = msgspec.json.Decoder(prepared(_Created))
-_canceled = msgspec.json.Decoder(prepared(_Canceled))
-
-
-def read_created(body: bytes, client_order_id: str) -> OrderAccepted:
-    """Return the accepted order; the response must name it and no other."""
-
-    def convert(wire: _Created) -> OrderAccepted:
-        if not wire.order_id or (wire.client_order_id or client_order_id) != client_order_id:
-            raise ValueError("the response names no order, or another one")
-        return OrderAccepted(
-            wire.ts_ms,
-            client_order_id,
-            wire.order_id,
-            values.parse_non_negative_count(wire.fill_count),
-            values.parse_non_negative_count(wire.remaining_count),
-        )
-
-    return values.read(_created, convert, body, "a new order")
+def _accepted(wire: _Created, client_order_id: str) -> OrderAccepted:
+    if not wire.order_id or (wire.client_order_id or client_order_id) != client_order_id:
+        raise ValueError("the response names no order, or another one")
+    return OrderAccepted(
+        wire.ts_ms,
+        client_order_id,
+        wire.order_id,
+        values.parse_non_negative_count(wire.fill_count),
+        values.parse_non_negative_count(wire.remaining_count),
+    )
 
 
 def check_about(order_id: str, client_order_id: str | None, order: Order) -> None:
@@ -184,15 +174,17 @@ def check_about(order_id: str, client_order_id: str | None, order: Order) -> Non
         raise ValueError(f"the response is about {client_order_id[:64]}, not {order.client_order_id}")
 
 
-def read_canceled(body: bytes, order: Order) -> OrderCanceled:
+def _cancel(wire: _Canceled, order: Order) -> OrderCanceled:
     """Return the cancel. Ids are compared: in May 2026 the exchange answered some with another order's."""
+    check_about(wire.order_id, wire.client_order_id, order)
+    reduced = values.parse_non_negative_count(wire.reduced_by)
+    return OrderCanceled(wire.ts_ms, wire.order_id, order.client_order_id, reduced=reduced)
 
-    def convert(wire: _Canceled) -> OrderCanceled:
-        check_about(wire.order_id, wire.client_order_id, order)
-        reduced = values.parse_non_negative_count(wire.reduced_by)
-        return OrderCanceled(wire.ts_ms, wire.order_id, order.client_order_id, reduced=reduced)
 
-    return values.read(_canceled, convert, body, "a cancel")
+read_created = values.whole(_Created, _accepted, "a new order")
+"""The accepted order, which is given by its client order id; the response must name it and no other."""
+read_canceled = values.whole(_Canceled, _cancel, "a cancel")
+"""The cancel of the given order."""
 
 
 # -- orders and fills ---------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache, lru_cache, partial
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -24,6 +24,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.model.price_grid import PriceBand, PriceGrid
 
+P = ParamSpec("P")
 T = TypeVar("T")
 W = TypeVar("W")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -345,10 +346,14 @@ def body_of(fields: Json, **optional: object) -> bytes:
     return encoder.encode(fields | {name: value for name, value in optional.items() if value})
 
 
-def whole(wire: type[W], make: Callable[[W], T], what: str) -> Callable[[bytes], T]:
-    """Return the reader of a body that is one object."""
+def whole(wire: type[W], make: Callable[Concatenate[W, P], T], what: str) -> Callable[Concatenate[bytes, P], T]:
+    """Return the reader of a body that is one object; what it is given besides the body goes to `make`."""
     decoder = cache(lambda: msgspec.json.Decoder(prepared(wire)))
-    return lambda body: read(decoder(), make, body, what)
+
+    def read_body(body: bytes, /, *known: P.args, **more: P.kwargs) -> T:
+        return read(decoder(), lambda found: make(found, *known, **more), body, what)
+
+    return read_body
 
 
 def single(key: str, wire: type[W], make: Callable[[W], T], what: str) -> Callable[[bytes], T]:
