@@ -14,12 +14,7 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.exchange.endpoints.funds import FundsEndpoints
-from kalshi_cli.exchange.endpoints.groups import OrderGroupEndpoints
-from kalshi_cli.exchange.endpoints.programs import MarketDataEndpoints
-from kalshi_cli.exchange.endpoints.quotes import RfqEndpoints
-from kalshi_cli.exchange.endpoints.status import ExchangeEndpoints
-from kalshi_cli.exchange.endpoints.tiers import FullHistoryReads
+from kalshi_cli.exchange.endpoints import funds, groups, programs, quotes, status, tiers
 from kalshi_cli.exchange.rest import call
 from kalshi_cli.exchange.rest.rate_limits import API_ROOT, RateLimiter
 from kalshi_cli.exchange.rest.signing import Signer
@@ -29,12 +24,12 @@ if TYPE_CHECKING:
 
 
 class KalshiClient(
-    FullHistoryReads,
-    ExchangeEndpoints,
-    OrderGroupEndpoints,
-    FundsEndpoints,
-    RfqEndpoints,
-    MarketDataEndpoints,
+    tiers.FullHistoryReads,
+    status.ExchangeEndpoints,
+    groups.OrderGroupEndpoints,
+    funds.FundsEndpoints,
+    quotes.RfqEndpoints,
+    programs.MarketDataEndpoints,
 ):
     """The REST client. Every method may raise the errors of `kalshi_cli.base.errors`; private ones need a signer.
 

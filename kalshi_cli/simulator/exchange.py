@@ -26,15 +26,8 @@ from kalshi_cli.simulator.model.records import AccountRecord, IndexTick, KeyReco
 from kalshi_cli.simulator.protocol import replies
 from kalshi_cli.simulator.protocol.gate import Authenticator, missing_signature
 from kalshi_cli.simulator.protocol.routing import BASE, RouteCall, Router
-from kalshi_cli.simulator.rest.api_keys import ApiKeyRoutes
-from kalshi_cli.simulator.rest.combos import ComboService
-from kalshi_cli.simulator.rest.live_data import OutsideData
-from kalshi_cli.simulator.rest.programs import Programs
-from kalshi_cli.simulator.rest.quotes import QuoteRoutes
-from kalshi_cli.simulator.rest.routes import all_routes
-from kalshi_cli.simulator.stream.connection import Connection
-from kalshi_cli.simulator.stream.hub import Hub
-from kalshi_cli.simulator.stream.shuffle import MessageShuffler
+from kalshi_cli.simulator.rest import api_keys, combos, live_data, programs, quotes, routes
+from kalshi_cli.simulator.stream import connection, hub, shuffle
 from kalshi_cli.simulator.trading.lifecycle import FeeChanges, Lifecycle
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 from kalshi_cli.simulator.trading.pauses import PauseController
@@ -78,12 +71,12 @@ class SimulatedExchange:
         self._fees = FeeChanges(self._state, self._life)
         self._pauses = PauseController(self._state, self._gateway)
         self._quotes = RfqService(self._state, self._gateway)
-        self._combos = ComboService(self._state, self._life)
-        self._programs = Programs(self._state)
+        self._combos = combos.ComboService(self._state, self._life)
+        self._programs = programs.Programs(self._state)
         self._gate = Authenticator(self.options, self._funds.rates, self._funds.capacities)
-        self._hub = Hub(self._state)
-        talks, keys = QuoteRoutes(self._state, self._quotes), ApiKeyRoutes(self._state, self._gate)
-        self._router = Router(all_routes(self._state, self._gateway, keys, talks, self._combos, self._programs))
+        self._hub = hub.Hub(self._state)
+        talks, keys = quotes.QuoteRoutes(self._state, self._quotes), api_keys.ApiKeyRoutes(self._state, self._gate)
+        self._router = Router(routes.all_routes(self._state, self._gateway, keys, talks, self._combos, self._programs))
         self._now = Ts(0)
 
     def restore(self) -> bool:
@@ -95,7 +88,7 @@ class SimulatedExchange:
         self._funds.restart()
         self._quotes.restart()
         seed = self._state.switches.shuffle
-        self._hub.shuffle = None if seed is None else MessageShuffler(seed)
+        self._hub.shuffle = None if seed is None else shuffle.MessageShuffler(seed)
         return is_restored
 
     # -- the wire --
@@ -131,7 +124,7 @@ class SimulatedExchange:
         call = RouteCall(account, query, values, request.body, now, lock, route.path.startswith("/historical"))
         return route.success, route.answer(call)
 
-    def connect(self, headers: dict[str, str], path: str, now: Ts) -> Connection | replies.Response:
+    def connect(self, headers: dict[str, str], path: str, now: Ts) -> connection.Connection | replies.Response:
         """Open a stream, or return the response that refuses it. Header names are in lower case."""
         try:
             if path != STREAM_PATH:
@@ -267,7 +260,7 @@ class SimulatedExchange:
         self._state.switches.shuffle = seed
         self._state.touch("state", self._state.switches)
         self._hub.release()
-        self._hub.shuffle = None if seed is None else MessageShuffler(seed)
+        self._hub.shuffle = None if seed is None else shuffle.MessageShuffler(seed)
         self._commit(now, everything=True)
 
     def hang_up(self, how: str) -> int:
@@ -293,7 +286,7 @@ class SimulatedExchange:
         self._state.happened.append(IndexTick(index_id, value, now, is_fast))
         self._commit(now)
 
-    def follow(self, outside: OutsideData) -> None:
+    def follow(self, outside: live_data.OutsideData) -> None:
         """Use these references for live data."""
         self._programs.outside = outside
 

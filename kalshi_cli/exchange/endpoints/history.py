@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model import messages, orders, positions
 from kalshi_cli.core.model.markets import Candle, Market, MarketDetails
-from kalshi_cli.core.model.messages import PublicTrade
-from kalshi_cli.core.model.orders import Fill, Order
-from kalshi_cli.core.model.positions import ExchangePosition
 from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, not_found_as, quote_part, seconds
 from kalshi_cli.exchange.wire.values import ResponseFormatError
@@ -131,7 +129,7 @@ class HistoryEndpoints(Endpoints):
 
     def historical_trades(
         self, ticker: str | None = None, min_ts: Ts | None = None, max_ts: Ts | None = None, limit: int | None = None
-    ) -> Iterator[PublicTrade]:
+    ) -> Iterator[messages.PublicTrade]:
         """Return public trades from before the cutoff, newest first."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts)}
         return self._pages("/historical/trades", params, wire.markets.read_trades, limit, is_public=True)
@@ -144,7 +142,7 @@ class HistoryEndpoints(Endpoints):
         min_ts: Ts | None = None,
         subaccount: int | None = None,
         max_ts: Ts | None = None,
-    ) -> Iterator[Fill]:
+    ) -> Iterator[orders.Fill]:
         """Return the account's fills from before the cutoff, newest first; of all subaccounts, or of one."""
         params = {
             "ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts), "subaccount": subaccount
@@ -153,14 +151,14 @@ class HistoryEndpoints(Endpoints):
 
     def historical_orders(
         self, ticker: str | None = None, min_ts: Ts | None = None, subaccount: int | None = None
-    ) -> Iterator[Order]:
+    ) -> Iterator[orders.Order]:
         """Return orders that were canceled or executed before the cutoff, newest first."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "subaccount": subaccount}
         return self._pages("/historical/orders", params, wire.orders.read_orders)
 
     def historical_positions(
         self, ticker: str | None = None, event: str | None = None, subaccount: int | None = None
-    ) -> Iterator[ExchangePosition]:
+    ) -> Iterator[positions.ExchangePosition]:
         """Return settled positions from before the cutoff; without a subaccount, of the primary one only."""
         params = {"ticker": ticker, "event_ticker": event, "subaccount": subaccount}
         return self._pages("/historical/positions", params, wire.account.read_positions)

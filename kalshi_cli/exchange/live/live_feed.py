@@ -15,10 +15,7 @@ from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Message
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.dates import MAX_AHEAD_MS, limit_future_times
 from kalshi_cli.exchange.live.market_watch import MarketWatch
-from kalshi_cli.exchange.stream.frames import FEES_CHANGED, MarketLifecycleEvent
-from kalshi_cli.exchange.stream.inbox import MessageQueue
-from kalshi_cli.exchange.stream.reader import Stream
-from kalshi_cli.exchange.stream.sequencing import Said
+from kalshi_cli.exchange.stream import frames, inbox, reader, sequencing
 
 SUSPENDED_S = 30.0
 """After such a gap the process was stopped, the host slept, or one message took this long to handle."""
@@ -66,7 +63,7 @@ class LiveFeed:
     stream, which needs a key, the books are polled.
     """
 
-    stream: Stream | None
+    stream: reader.Stream | None
     client: KalshiClient
     clock: Clock
     _: KW_ONLY
@@ -89,8 +86,10 @@ class LiveFeed:
         self._worst_lag_ms: int | None = None
         self._watch = MarketWatch(self.client, self.clock, self.tell)
         self._watch.follow(markets)
-        self._inbox: MessageQueue[Said] = self.stream.inbox if self.stream is not None else MessageQueue(0)
-        self._pending: deque[Said] = deque()
+        self._inbox: inbox.MessageQueue[sequencing.Said] = (
+            self.stream.inbox if self.stream is not None else inbox.MessageQueue(0)
+        )
+        self._pending: deque[sequencing.Said] = deque()
         self._group: dict[str, Ts] = {}
         """Markets whose last delta may be followed by another with the same time, which is `_group_ts` on the wire."""
         self._group_ts = Ts(0)
@@ -201,7 +200,7 @@ class LiveFeed:
                 if lag_ms > MAX_LAG_MS:
                     return self._distrust(f"messages are {lag_ms / 1000:.0f} s late")
             return self._grouped(said, ts, now) if isinstance(said, BookDelta) else said
-        if isinstance(said, MarketLifecycleEvent):
+        if isinstance(said, frames.MarketLifecycleEvent):
             return self._live_on(said)
         if isinstance(said, messages.FeedState) and said.is_live:
             self._watch.mark(self._watch.tickers)  # changes during the outage were not announced
@@ -226,10 +225,10 @@ class LiveFeed:
             return following.ts != self._group_ts
         return now >= self._group_until
 
-    def _live_on(self, said: MarketLifecycleEvent) -> Message | None:
+    def _live_on(self, said: frames.MarketLifecycleEvent) -> Message | None:
         """Mark the market for a new read; only an earlier close is applied at once."""
         self._watch.mark((said.ticker,))
-        if said.kind == FEES_CHANGED:
+        if said.kind == frames.FEES_CHANGED:
             self._charges_anew.add(said.event_ticker)
         return None if said.close_time is None else self._watch.refresh_soon(said.ticker, said.close_time)
 

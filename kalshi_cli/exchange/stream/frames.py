@@ -14,11 +14,8 @@ import msgspec
 
 from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_money
-from kalshi_cli.core.model import messages
+from kalshi_cli.core.model import messages, order_terms, orders, price_grid
 from kalshi_cli.core.model.messages import BookDelta, Level, Message
-from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.exchange.wire import values as wire_values
 from kalshi_cli.exchange.wire.orders import OrderFields, order_of
 from kalshi_cli.exchange.wire.values import count, known_counts, known_prices, parse_book_price
@@ -49,7 +46,7 @@ class MarketLifecycleEvent(msgspec.Struct, frozen=True, kw_only=True):
     close_time: Ts | None = None
     result: str = ""
     settlement_value: Price | None = None
-    grid: PriceGrid | None = None
+    grid: price_grid.PriceGrid | None = None
 
 
 # -- bodies -------------------------------------------------------------------------------------------------------
@@ -364,9 +361,9 @@ def _delta(body: _Delta, recv_ts: Ts, use_yes_price: bool) -> BookDelta:
     price = known_prices.get(body.price_dollars) or parse_book_price(body.price_dollars)
     delta = known_counts.get(body.delta_fp) or count(body.delta_fp)
     if body.side == "yes":
-        side = BID
+        side = order_terms.BID
     else:
-        side = ASK
+        side = order_terms.ASK
         if not use_yes_price:
             price = Price(ONE_DOLLAR - price)
     at = body.ts_ms
@@ -435,7 +432,7 @@ def _trade(body: _Trade, recv_ts: Ts) -> messages.PublicTrade:
 
 def _filled(body: _Fill, recv_ts: Ts) -> messages.Filled:
     ts = _at(body.ts_ms, recv_ts)
-    fill = Fill(
+    fill = orders.Fill(
         trade_id=body.trade_id,
         order_id=body.order_id,
         ticker=body.market_ticker,

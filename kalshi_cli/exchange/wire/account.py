@@ -11,31 +11,17 @@ from msgspec import field
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, cents, parse_money
 from kalshi_cli.core.model.positions import Balance, ExchangePosition, Settlement
 from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.values import (
-    Cents,
-    Count,
-    Dollars,
-    Moment,
-    OptionalTsOfSeconds,
-    QtyOfCount,
-    Seconds,
-    TsOfSeconds,
-    Unit,
-    convert,
-    count,
-    many,
-)
 
 
 # -- positions, balance, settlements ------------------------------------------------------------------------------
 class _Position(msgspec.Struct, gc=False):
     ticker: str
-    position: Annotated[str, Unit(count)] = field(name="position_fp")
-    traded: Dollars = field(name="total_traded_dollars")
-    exposure: Dollars = field(name="market_exposure_dollars")
-    realized: Dollars = field(name="realized_pnl_dollars")
-    fees: Dollars = field(name="fees_paid_dollars")
-    updated: Moment = field(name="last_updated_ts")
+    position: Annotated[str, values.Unit(values.count)] = field(name="position_fp")
+    traded: values.Dollars = field(name="total_traded_dollars")
+    exposure: values.Dollars = field(name="market_exposure_dollars")
+    realized: values.Dollars = field(name="realized_pnl_dollars")
+    fees: values.Dollars = field(name="fees_paid_dollars")
+    updated: values.Moment = field(name="last_updated_ts")
 
 
 class _Shard(msgspec.Struct):
@@ -44,9 +30,9 @@ class _Shard(msgspec.Struct):
 
 
 class _Balance(msgspec.Struct):
-    cash: Dollars = field(name="balance_dollars")  # `balance` is the same in whole cents, cut off
-    portfolio_value: Cents
-    ts: Seconds = field(name="updated_ts")
+    cash: values.Dollars = field(name="balance_dollars")  # `balance` is the same in whole cents, cut off
+    portfolio_value: values.Cents
+    ts: values.Seconds = field(name="updated_ts")
     balance_breakdown: list[_Shard] | None = None
 
 
@@ -54,11 +40,11 @@ class _Settlement(msgspec.Struct, gc=False):
     ticker: str
     event_ticker: str
     result: str = field(name="market_result")
-    yes_qty: Count = field(name="yes_count_fp")
-    no_qty: Count = field(name="no_count_fp")
-    revenue: Cents
-    ts: Moment = field(name="settled_time")
-    fee: Dollars = field(name="fee_cost")
+    yes_qty: values.Count = field(name="yes_count_fp")
+    no_qty: values.Count = field(name="no_count_fp")
+    revenue: values.Cents
+    ts: values.Moment = field(name="settled_time")
+    fee: values.Dollars = field(name="fee_cost")
     value: int | None = None
     yes_total_cost_dollars: str | None = None
     no_total_cost_dollars: str | None = None
@@ -67,7 +53,7 @@ class _Settlement(msgspec.Struct, gc=False):
 
 def _balance(wire: _Balance) -> Balance:
     shards = {shard.exchange_index: parse_money(shard.balance) for shard in wire.balance_breakdown or ()}
-    return convert(Balance, wire, shards=shards)
+    return values.convert(Balance, wire, shards=shards)
 
 
 def _payout(wire: _Settlement) -> Price:
@@ -82,11 +68,11 @@ def _payout(wire: _Settlement) -> Price:
 
 
 def _settlement(wire: _Settlement) -> Settlement:
-    return convert(Settlement, wire, value=_payout(wire))
+    return values.convert(Settlement, wire, value=_payout(wire))
 
 
 read_positions = values.paged(
-    "market_positions", _Position, partial(convert, ExchangePosition), "positions", is_required=True
+    "market_positions", _Position, partial(values.convert, ExchangePosition), "positions", is_required=True
 )
 """`GET /portfolio/positions`."""
 read_balance = values.whole(_Balance, _balance, "the balance")
@@ -191,23 +177,23 @@ class ApiKeys(msgspec.Struct, frozen=True):
     """
 
     keys: tuple[ApiKey, ...] = field(name="api_keys")
-    region_expires: OptionalTsOfSeconds = field(name="api_key_region_expiration_ts")
+    region_expires: values.OptionalTsOfSeconds = field(name="api_key_region_expiration_ts")
 
 
 class TierVolumeGoal(msgspec.Struct, frozen=True):
     """Contracts in thirty days that earn a tier, and that keep it."""
 
     level: str
-    earn: QtyOfCount = field(name="earn_volume_goal_fp")
-    keep: QtyOfCount = field(name="keep_volume_goal_fp")
+    earn: values.QtyOfCount = field(name="earn_volume_goal_fp")
+    keep: values.QtyOfCount = field(name="keep_volume_goal_fp")
 
 
 class VolumeProgress(msgspec.Struct, frozen=True):
     """Contracts traded in the thirty days before `computed`, and the goals of the tiers."""
 
-    computed: TsOfSeconds = field(name="computed_ts")
-    volume: QtyOfCount = field(name="trailing_30d_volume_fp")
-    goals: Annotated[tuple[TierVolumeGoal, ...], many(TierVolumeGoal)]
+    computed: values.TsOfSeconds = field(name="computed_ts")
+    volume: values.QtyOfCount = field(name="trailing_30d_volume_fp")
+    goals: Annotated[tuple[TierVolumeGoal, ...], values.many(TierVolumeGoal)]
 
 
 read_api_keys = values.whole(*values.of(ApiKeys), "the API keys")

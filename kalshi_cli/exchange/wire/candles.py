@@ -10,27 +10,15 @@ from msgspec import field
 from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.model.markets import Candle, OhlcPrices
 from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.values import (
-    Count,
-    Moment,
-    Seconds,
-    TsOfMoment,
-    Unit,
-    Wire,
-    convert,
-    outcome_price,
-    quote_price,
-    seconds,
-)
 
 
 def _traded(text: str) -> Price | None:
     """Return the price; zero means that the market never traded."""
-    return (outcome_price(text) or None) if text else None
+    return (values.outcome_price(text) or None) if text else None
 
 
-_Quote = Annotated[str, Unit(quote_price)]
-_Traded = Annotated[str | None, Unit(_traded)]
+_Quote = Annotated[str, values.Unit(values.quote_price)]
+_Traded = Annotated[str | None, values.Unit(_traded)]
 
 
 class _OldQuotes(msgspec.Struct, gc=False):
@@ -52,12 +40,12 @@ class _OldPrices(msgspec.Struct, gc=False):
 class _OldCandle(msgspec.Struct, gc=False):
     """A candle of the historical tier, without the suffixes of the live one."""
 
-    end: Seconds = field(name="end_period_ts")
+    end: values.Seconds = field(name="end_period_ts")
     yes_bid: _OldQuotes
     yes_ask: _OldQuotes
     price: _OldPrices
-    volume: Count
-    open_interest: Count
+    volume: values.Count
+    open_interest: values.Count
 
 
 class _Quotes(msgspec.Struct, gc=False, rename=lambda name: f"{name}_dollars"):
@@ -77,12 +65,12 @@ class _Prices(msgspec.Struct, gc=False, rename=lambda name: f"{name}_dollars"):
 
 
 class _Candle(msgspec.Struct, gc=False):
-    end: Seconds = field(name="end_period_ts")
+    end: values.Seconds = field(name="end_period_ts")
     yes_bid: _Quotes
     yes_ask: _Quotes
     price: _Prices
-    volume: Count = field(name="volume_fp")
-    open_interest: Count = field(name="open_interest_fp")
+    volume: values.Count = field(name="volume_fp")
+    open_interest: values.Count = field(name="open_interest_fp")
 
 
 class _Named(msgspec.Struct):
@@ -101,9 +89,9 @@ class _EventBody(msgspec.Struct):
 
 
 def _candle(wire: _Candle | _OldCandle) -> Candle:
-    bid, ask, price = (convert(OhlcPrices, each) for each in (wire.yes_bid, wire.yes_ask, wire.price))
+    bid, ask, price = (values.convert(OhlcPrices, each) for each in (wire.yes_bid, wire.yes_ask, wire.price))
     traded = wire.price
-    return convert(
+    return values.convert(
         Candle,
         wire,
         yes_bid=bid,
@@ -126,7 +114,7 @@ def _by_event(wire: _EventBody) -> EventCandles:
         raise ValueError(f"{len(wire.market_tickers)} markets but {len(wire.market_candlesticks)} lists of candles")
     pairs = zip(wire.market_tickers, wire.market_candlesticks, strict=True)
     return EventCandles(
-        {ticker: [_candle(c) for c in found or ()] for ticker, found in pairs}, seconds(wire.adjusted_end_ts)
+        {ticker: [_candle(c) for c in found or ()] for ticker, found in pairs}, values.seconds(wire.adjusted_end_ts)
     )
 
 
@@ -154,10 +142,12 @@ class Cutoff(msgspec.Struct, frozen=True):
     change (None if the exchange does not say: as for markets).
     """
 
-    markets: TsOfMoment = field(name="market_settled_ts")
-    trades: TsOfMoment = field(name="trades_created_ts")
-    orders: TsOfMoment = field(name="orders_updated_ts")
-    positions: Annotated[Ts | None, Wire(Moment | None)] = field(name="market_positions_last_updated_ts", default=None)
+    markets: values.TsOfMoment = field(name="market_settled_ts")
+    trades: values.TsOfMoment = field(name="trades_created_ts")
+    orders: values.TsOfMoment = field(name="orders_updated_ts")
+    positions: Annotated[Ts | None, values.Wire(values.Moment | None)] = field(
+        name="market_positions_last_updated_ts", default=None
+    )
 
 
 read_cutoff = values.whole(*values.of(Cutoff), "the historical cutoff")

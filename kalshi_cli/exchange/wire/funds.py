@@ -14,14 +14,6 @@ from msgspec import field
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, parse_money, show_money
 from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.values import (
-    MoneyOfCents,
-    MoneyOfDollars,
-    OptionalTsOfSeconds,
-    TsOfSeconds,
-    Wire,
-    integer_cents,
-)
 
 PRIMARY = 0
 MAX_SUBACCOUNTS = 64
@@ -40,15 +32,15 @@ class SubaccountBalance(msgspec.Struct, frozen=True):
 
     subaccount: int = field(name="subaccount_number")
     exchange_index: int
-    balance: MoneyOfDollars
-    updated: TsOfSeconds = field(name="updated_ts")
+    balance: values.MoneyOfDollars
+    updated: values.TsOfSeconds = field(name="updated_ts")
 
 
 class Netting(msgspec.Struct, frozen=True):
     """Netting of YES and NO of one market in this subaccount: on or off."""
 
     subaccount: int = field(name="subaccount_number")
-    exchange_index: Annotated[int, Wire(int, 0)]
+    exchange_index: Annotated[int, values.Wire(int, 0)]
     enabled: bool
 
 
@@ -58,9 +50,9 @@ class SubaccountTransfer(msgspec.Struct, frozen=True):
     transfer_id: str
     from_subaccount: int
     to_subaccount: int
-    exchange_index: Annotated[int, Wire(int, 0)]
-    amount: MoneyOfCents = field(name="amount_cents")
-    created: TsOfSeconds = field(name="created_ts")
+    exchange_index: Annotated[int, values.Wire(int, 0)]
+    amount: values.MoneyOfCents = field(name="amount_cents")
+    created: values.TsOfSeconds = field(name="created_ts")
 
 
 class ShardTransfer(msgspec.Struct, frozen=True):
@@ -74,9 +66,9 @@ class ShardTransfer(msgspec.Struct, frozen=True):
     destination: str
     from_shard: int = field(name="source_exchange_shard")
     to_shard: int = field(name="destination_exchange_shard")
-    amount: MoneyOfDollars
+    amount: values.MoneyOfDollars
     status: str
-    created: TsOfSeconds = field(name="created_ts")
+    created: values.TsOfSeconds = field(name="created_ts")
 
 
 class Allocation(msgspec.Struct, frozen=True):
@@ -95,10 +87,10 @@ class CashMovement(msgspec.Struct, frozen=True):
     movement_id: str = field(name="id")
     status: str
     kind: str = field(name="type")
-    amount: MoneyOfCents = field(name="amount_cents")
-    fee: MoneyOfCents = field(name="fee_cents")
-    created: TsOfSeconds = field(name="created_ts")
-    finalized: OptionalTsOfSeconds = field(name="finalized_ts")
+    amount: values.MoneyOfCents = field(name="amount_cents")
+    fee: values.MoneyOfCents = field(name="fee_cents")
+    created: values.TsOfSeconds = field(name="created_ts")
+    finalized: values.OptionalTsOfSeconds = field(name="finalized_ts")
 
 
 class RestingValue(msgspec.Struct, frozen=True):
@@ -220,7 +212,7 @@ def _allocation(wire: _Allocation) -> Allocation:
 def _resting_value(wire: _RestingValue) -> RestingValue:
     """Convert the value. The total is in whole cents, cut off; with parts, their sum is exact."""
     parts = {each.exchange_index: parse_money(each.balance) for each in wire.resting_order_value_breakdown or ()}
-    total = Money(sum(parts.values())) if parts else integer_cents(wire.total_resting_order_value)
+    total = Money(sum(parts.values())) if parts else values.integer_cents(wire.total_resting_order_value)
     return RestingValue(total, parts)
 
 

@@ -12,17 +12,6 @@ from msgspec import field
 
 from kalshi_cli.base.units import Money, Qty, Ts
 from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.values import (
-    CentiCents,
-    Count,
-    Json,
-    JsonOrNull,
-    Names,
-    OptionalTsOfMoment,
-    TsOfMoment,
-    Wire,
-    many,
-)
 
 # -- milestones and live data -------------------------------------------------------------------------------------
 
@@ -34,32 +23,32 @@ class Milestone(msgspec.Struct, frozen=True, kw_only=True):
     category: str = ""
     type: str = ""
     title: str = ""
-    start: TsOfMoment = field(name="start_date")
-    end: OptionalTsOfMoment = field(name="end_date")
+    start: values.TsOfMoment = field(name="start_date")
+    end: values.OptionalTsOfMoment = field(name="end_date")
     event_tickers: tuple[str, ...] = field(name="related_event_tickers", default=())
     primary_event_tickers: tuple[str, ...] = ()
-    details: JsonOrNull
-    updated: TsOfMoment = field(name="last_updated_ts")
+    details: values.JsonOrNull
+    updated: values.TsOfMoment = field(name="last_updated_ts")
 
 
 class LiveData(msgspec.Struct, frozen=True, kw_only=True):
     """Current live data of a milestone or an event; `type` determines the shape of `details`."""
 
     type: str
-    details: Json
+    details: values.Json
     milestone_id: str = ""
     is_historical: bool = False
     default_range: str = ""
-    range_options: Annotated[tuple[str, ...], Wire(Names)] = ()
+    range_options: Annotated[tuple[str, ...], values.Wire(values.Names)] = ()
 
 
 class WeatherPoint(msgspec.Struct, frozen=True, kw_only=True):
     """A minute of a temperature index in degrees Fahrenheit; no value yet if `status` is incomplete."""
 
     ts: Ts = field(name="t")
-    value: Annotated[float | None, Wire(float | None, None)] = field(name="v")
+    value: Annotated[float | None, values.Wire(float | None, None)] = field(name="v")
     status: str
-    contributors: Annotated[int | None, Wire(int | None, None)]
+    contributors: Annotated[int | None, values.Wire(int | None, None)]
 
 
 class WeatherIndex(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +57,11 @@ class WeatherIndex(msgspec.Struct, frozen=True, kw_only=True):
     city: str
     units: str
     config_version: str = ""
-    points: Annotated[tuple[WeatherPoint, ...], many(WeatherPoint)] = field(name="timeseries")
+    points: Annotated[tuple[WeatherPoint, ...], values.many(WeatherPoint)] = field(name="timeseries")
 
 
 class _Period(msgspec.Struct, gc=False):
-    events: list[Json] | None = None
+    events: list[values.Json] | None = None
 
 
 class _Plays(msgspec.Struct, gc=False):
@@ -83,7 +72,7 @@ class _PlaysBody(msgspec.Struct):
     pbp: _Plays | None = None
 
 
-def _plays(wire: _PlaysBody) -> list[list[Json]] | None:
+def _plays(wire: _PlaysBody) -> list[list[values.Json]] | None:
     return None if wire.pbp is None else [period.events or [] for period in wire.pbp.periods or ()]
 
 
@@ -115,11 +104,13 @@ class Incentive(msgspec.Struct, frozen=True, kw_only=True):
     ticker: str = field(name="market_ticker")
     type: str = field(name="incentive_type")
     description: str = field(name="incentive_description", default="")
-    start: TsOfMoment = field(name="start_date")
-    end: TsOfMoment = field(name="end_date")
-    reward: Annotated[Money, Wire(CentiCents)] = field(name="period_reward")
-    most_per_account: Annotated[Money | None, Wire(CentiCents | None, None)] = field(name="max_reward_per_account")
-    target_qty: Annotated[Qty | None, Wire(Count | None, None)] = field(name="target_size_fp")
+    start: values.TsOfMoment = field(name="start_date")
+    end: values.TsOfMoment = field(name="end_date")
+    reward: Annotated[Money, values.Wire(values.CentiCents)] = field(name="period_reward")
+    most_per_account: Annotated[Money | None, values.Wire(values.CentiCents | None, None)] = field(
+        name="max_reward_per_account"
+    )
+    target_qty: Annotated[Qty | None, values.Wire(values.Count | None, None)] = field(name="target_size_fp")
     discount_bps: int | None = field(name="discount_factor_bps", default=None)
     is_paid_out: bool = field(name="paid_out")
 
@@ -130,8 +121,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     target_id: str = field(name="id")
     name: str = ""
     type: str = ""
-    details: JsonOrNull
-    updated: OptionalTsOfMoment = field(name="last_updated_ts")
+    details: values.JsonOrNull
+    updated: values.OptionalTsOfMoment = field(name="last_updated_ts")
 
 
 class SportFilters(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,20 +13,11 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.markets import ComboLeg
 from kalshi_cli.exchange.wire import values
 from kalshi_cli.exchange.wire.markets import ComboLegBody, leg_of
-from kalshi_cli.exchange.wire.values import (
-    OptionalTsOfMoment,
-    TsOfMoment,
-    Unit,
-    Wire,
-    convert,
-    outcome_price,
-    parse_non_negative_count,
-)
 
-_Bid = Annotated[str, Unit(lambda text: outcome_price(text) or None)]
-_IsMine = Annotated[bool, Wire(Annotated[str, Unit(bool)], "")]
-_Target = Annotated[str | None, Unit(lambda text: units.parse_money(text) or None)]
-_Legs = Annotated[list[ComboLegBody] | None, Unit(lambda legs: tuple(map(leg_of, legs)), ())]
+_Bid = Annotated[str, values.Unit(lambda text: values.outcome_price(text) or None)]
+_IsMine = Annotated[bool, values.Wire(Annotated[str, values.Unit(bool)], "")]
+_Target = Annotated[str | None, values.Unit(lambda text: units.parse_money(text) or None)]
+_Legs = Annotated[list[ComboLegBody] | None, values.Unit(lambda legs: tuple(map(leg_of, legs)), ())]
 
 
 class Rfq(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,19 +29,19 @@ class Rfq(msgspec.Struct, frozen=True, kw_only=True):
 
     rfq_id: str = field(name="id")
     ticker: str = field(name="market_ticker")
-    qty: Annotated[Qty | None, Wire(str)] = field(name="contracts_fp")
-    target: Annotated[Money | None, Wire(_Target, None)] = field(name="target_cost_dollars")
+    qty: Annotated[Qty | None, values.Wire(str)] = field(name="contracts_fp")
+    target: Annotated[Money | None, values.Wire(_Target, None)] = field(name="target_cost_dollars")
     target_excludes_fees: bool = field(name="target_cost_excludes_fees", default=False)
     status: str
     rest_remainder: bool = False
     creator_id: str = ""
     is_mine: _IsMine = field(name="creator_user_id")
     subaccount: int = field(name="creator_subaccount", default=0)
-    created: TsOfMoment = field(name="created_ts")
-    closed: OptionalTsOfMoment = field(name="cancelled_ts")
+    created: values.TsOfMoment = field(name="created_ts")
+    closed: values.OptionalTsOfMoment = field(name="cancelled_ts")
     reason: str = field(name="cancellation_reason", default="")
     collection: str = field(name="mve_collection_ticker", default="")
-    legs: Annotated[tuple[ComboLeg, ...], Wire(_Legs, None)] = field(name="mve_selected_legs")
+    legs: Annotated[tuple[ComboLeg, ...], values.Wire(_Legs, None)] = field(name="mve_selected_legs")
 
 
 class RfqQuote(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,27 +55,27 @@ class RfqQuote(msgspec.Struct, frozen=True, kw_only=True):
     quote_id: str = field(name="id")
     rfq_id: str
     ticker: str = field(name="market_ticker")
-    yes_bid: Annotated[Price | None, Wire(_Bid)] = field(name="yes_bid_dollars")
-    no_bid: Annotated[Price | None, Wire(_Bid)] = field(name="no_bid_dollars")
-    yes_qty: Annotated[Qty, Wire(str | None, None)] = field(name="yes_contracts_fp")
-    no_qty: Annotated[Qty, Wire(str | None, None)] = field(name="no_contracts_fp")
-    target: Annotated[Money | None, Wire(_Target, None)] = field(name="rfq_target_cost_dollars")
+    yes_bid: Annotated[Price | None, values.Wire(_Bid)] = field(name="yes_bid_dollars")
+    no_bid: Annotated[Price | None, values.Wire(_Bid)] = field(name="no_bid_dollars")
+    yes_qty: Annotated[Qty, values.Wire(str | None, None)] = field(name="yes_contracts_fp")
+    no_qty: Annotated[Qty, values.Wire(str | None, None)] = field(name="no_contracts_fp")
+    target: Annotated[Money | None, values.Wire(_Target, None)] = field(name="rfq_target_cost_dollars")
     status: str
-    accepted_side: Annotated[str, Wire(str, "")]
-    rest_remainder: Annotated[bool, Wire(bool, False)]
-    post_only: Annotated[bool, Wire(bool, False)]
-    creator_id: Annotated[str, Wire(str, "")]
-    rfq_creator_id: Annotated[str, Wire(str, "")]
+    accepted_side: Annotated[str, values.Wire(str, "")]
+    rest_remainder: Annotated[bool, values.Wire(bool, False)]
+    post_only: Annotated[bool, values.Wire(bool, False)]
+    creator_id: Annotated[str, values.Wire(str, "")]
+    rfq_creator_id: Annotated[str, values.Wire(str, "")]
     is_mine: _IsMine = field(name="creator_user_id")
-    subaccount: Annotated[int, Wire(int, 0)] = field(name="creator_subaccount")
-    order_id: Annotated[str, Wire(str, "")] = field(name="creator_order_id")
-    reason: Annotated[str, Wire(str, "")] = field(name="cancellation_reason")
-    created: TsOfMoment = field(name="created_ts")
-    updated: TsOfMoment = field(name="updated_ts")
-    accepted: OptionalTsOfMoment = field(name="accepted_ts")
-    confirmed: OptionalTsOfMoment = field(name="confirmed_ts")
-    executed: OptionalTsOfMoment = field(name="executed_ts")
-    cancelled: OptionalTsOfMoment = field(name="cancelled_ts")
+    subaccount: Annotated[int, values.Wire(int, 0)] = field(name="creator_subaccount")
+    order_id: Annotated[str, values.Wire(str, "")] = field(name="creator_order_id")
+    reason: Annotated[str, values.Wire(str, "")] = field(name="cancellation_reason")
+    created: values.TsOfMoment = field(name="created_ts")
+    updated: values.TsOfMoment = field(name="updated_ts")
+    accepted: values.OptionalTsOfMoment = field(name="accepted_ts")
+    confirmed: values.OptionalTsOfMoment = field(name="confirmed_ts")
+    executed: values.OptionalTsOfMoment = field(name="executed_ts")
+    cancelled: values.OptionalTsOfMoment = field(name="cancelled_ts")
 
     def bid(self, side: str) -> Price | None:
         """Return the maker's bid for this side."""
@@ -105,16 +96,16 @@ class BlockTrade(msgspec.Struct, frozen=True, kw_only=True):
 
     block_id: str = field(name="id")
     ticker: str = field(name="market_ticker")
-    price: Annotated[Price, Wire(int)] = field(name="price_centi_cents")
-    qty: Annotated[Qty, Wire(int)] = field(name="centicount")
+    price: Annotated[Price, values.Wire(int)] = field(name="price_centi_cents")
+    qty: Annotated[Qty, values.Wire(int)] = field(name="centicount")
     maker_side: str
     status: str
     buyer_accepted: bool
     seller_accepted: bool
-    order_id: Annotated[str, Wire(str, "")] = field(name="buyer_order_id")
-    created: TsOfMoment = field(name="created_ts")
-    expires: TsOfMoment = field(name="expiration_ts")
-    executed: OptionalTsOfMoment = field(name="executed_ts")
+    order_id: Annotated[str, values.Wire(str, "")] = field(name="buyer_order_id")
+    created: values.TsOfMoment = field(name="created_ts")
+    expires: values.TsOfMoment = field(name="expiration_ts")
+    executed: values.OptionalTsOfMoment = field(name="executed_ts")
 
 
 class NewRfq(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,22 +199,24 @@ _BLOCK = values.wire_of(BlockTrade, ("seller_order_id", str, ""))
 
 def _rfq(wire: Any) -> Rfq:
     is_by_cost = wire.target is not None and units.parse_money(wire.target) != 0
-    return convert(Rfq, wire, qty=None if is_by_cost else parse_non_negative_count(wire.qty))  # "0.00" next to a cost
+    return values.convert(
+        Rfq, wire, qty=None if is_by_cost else values.parse_non_negative_count(wire.qty)
+    )  # "0.00" next to a cost
 
 
 def _quote(wire: Any) -> RfqQuote:
-    whole = parse_non_negative_count(wire.contracts_fp)
-    yes, no = (whole if qty is None else parse_non_negative_count(qty) for qty in (wire.yes_qty, wire.no_qty))
+    whole = values.parse_non_negative_count(wire.contracts_fp)
+    yes, no = (whole if qty is None else values.parse_non_negative_count(qty) for qty in (wire.yes_qty, wire.no_qty))
     if wire.is_mine:
-        return convert(RfqQuote, wire, yes_qty=yes, no_qty=no)
+        return values.convert(RfqQuote, wire, yes_qty=yes, no_qty=no)
     subaccount, order_id = wire.rfq_creator_subaccount, wire.rfq_creator_order_id
-    return convert(RfqQuote, wire, yes_qty=yes, no_qty=no, subaccount=subaccount, order_id=order_id)
+    return values.convert(RfqQuote, wire, yes_qty=yes, no_qty=no, subaccount=subaccount, order_id=order_id)
 
 
 def _block(wire: Any) -> BlockTrade:
     if not 0 < wire.price < units.ONE_DOLLAR or wire.qty <= 0:
         raise ValueError(f"impossible block trade of {wire.qty} at {wire.price}")
-    return convert(BlockTrade, wire, order_id=wire.order_id or wire.seller_order_id)
+    return values.convert(BlockTrade, wire, order_id=wire.order_id or wire.seller_order_id)
 
 
 read_rfq = values.single("rfq", _RFQ, _rfq, "an RFQ")

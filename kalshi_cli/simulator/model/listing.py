@@ -6,9 +6,7 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.config.schema import SimulatorConfig
-from kalshi_cli.core.model.markets import FeeSchedule
-from kalshi_cli.core.model.order_terms import Side, TimeInForce
-from kalshi_cli.core.model.price_grid import CENT_GRID, PriceGrid
+from kalshi_cli.core.model import markets, order_terms, price_grid
 
 
 class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +17,7 @@ class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True):
     category: str = "Financials"
     frequency: str = "custom"
     tags: tuple[str, ...] = ()
-    fees: FeeSchedule = FeeSchedule()
+    fees: markets.FeeSchedule = markets.FeeSchedule()
     settlement_sources: tuple[tuple[str, str], ...] = ()
 
 
@@ -33,7 +31,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True):
     mutually_exclusive: bool = False
     strike_date: Ts | None = None
     strike_period: str = ""
-    fees: FeeSchedule | None = None
+    fees: markets.FeeSchedule | None = None
 
 
 class LegSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +81,7 @@ class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
     exchange_index: int = 0
     fee_waiver_until: Ts | None = None
     price_structure: str = "linear_cent"
-    grid: PriceGrid = CENT_GRID
+    grid: price_grid.PriceGrid = price_grid.CENT_GRID
     open_time: Ts
     close_time: Ts
     expected_expiration_time: Ts | None = None
@@ -155,10 +153,10 @@ class OrderTerms(msgspec.Struct, kw_only=True):
     """
 
     ticker: str
-    side: Side
+    side: order_terms.Side
     price: Price
     qty: Qty
-    tif: TimeInForce = TimeInForce.GTC
+    tif: order_terms.TimeInForce = order_terms.TimeInForce.GTC
     post_only: bool = False
     expires: Ts | None = None
     client_order_id: str = ""

@@ -17,10 +17,8 @@ from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model.calendar import DAY, local
+from kalshi_cli.simulator.model import calendar, price_grids, records
 from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, LegSpec, MarketSpec
-from kalshi_cli.simulator.model.price_grids import STRUCTURES
-from kalshi_cli.simulator.model.records import MarketRecord
 from kalshi_cli.simulator.protocol.replies import Json, existing, invalid, too_many
 from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, public, route
 from kalshi_cli.simulator.protocol.shapes import ranges, show
@@ -128,7 +126,7 @@ class ComboService(Routes):
 
     def _count(self, account: str, now: Ts) -> None:
         made = self._made.setdefault(account, deque(maxlen=MAX_A_WEEK))
-        if len(made) == MAX_A_WEEK and made[0] > now - 7 * DAY:
+        if len(made) == MAX_A_WEEK and made[0] > now - 7 * calendar.DAY:
             raise too_many()
         made.append(now)
 
@@ -148,7 +146,7 @@ class ComboService(Routes):
             no_sub_title=words,
             exchange_index=self._shard,
             price_structure=STRUCTURE,
-            grid=STRUCTURES[STRUCTURE],
+            grid=price_grids.STRUCTURES[STRUCTURE],
             open_time=now,
             close_time=close,
             latest_expiration_time=latest,
@@ -174,7 +172,7 @@ class ComboService(Routes):
             if market.determined is None and any(leg.market_ticker in paid for leg in market.spec.legs):
                 self._fill_in(market, now)
 
-    def _fill_in(self, market: MarketRecord, now: Ts) -> None:
+    def _fill_in(self, market: records.MarketRecord, now: Ts) -> None:
         legs = tuple(self._known(leg) for leg in market.spec.legs)
         market.spec = msgspec.structs.replace(market.spec, legs=legs)
         self._state.touch_market(market, now)
@@ -215,7 +213,7 @@ class ComboService(Routes):
             "is_all_yes": False,
             "functional_description": "The market pays the product of what its legs pay on their chosen sides.",
             "price_level_structure": STRUCTURE,
-            "price_ranges": ranges(STRUCTURES[STRUCTURE]),
+            "price_ranges": ranges(price_grids.STRUCTURES[STRUCTURE]),
         }
 
 
@@ -241,5 +239,5 @@ def _names(spec: CollectionSpec, legs: tuple[LegSpec, ...]) -> tuple[str, str]:
     """Return the event and the market ticker of these legs; they do not depend on the order or the member."""
     key = "/".join(sorted(f"{leg.market_ticker}:{leg.side}" for leg in legs))
     digest = blake2b(f"{spec.ticker}/{key}".encode(), digest_size=10).hexdigest().upper()
-    event = f"{spec.series_ticker}-S{local(spec.opens).year}{digest[:11]}"
+    event = f"{spec.series_ticker}-S{calendar.local(spec.opens).year}{digest[:11]}"
     return event, f"{event}-{digest[11:]}"

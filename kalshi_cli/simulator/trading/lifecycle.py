@@ -12,10 +12,7 @@ from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.simulator.matching.collateral import payout
 from kalshi_cli.simulator.matching.member import AccountBalance, SimAccount
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model import records
-from kalshi_cli.simulator.model.event_queue import EventQueue
-from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, SeriesSpec
-from kalshi_cli.simulator.model.price_grids import STRUCTURES
+from kalshi_cli.simulator.model import event_queue, listing, price_grids, records
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 
 
@@ -34,11 +31,11 @@ KEEP_SETTLED_MS = 3_600_000
 class Lifecycle:
     """The changes of markets that do not follow from orders."""
 
-    def __init__(self, state: SimulatorState, gateway: OrderGateway, queue: EventQueue) -> None:
+    def __init__(self, state: SimulatorState, gateway: OrderGateway, queue: event_queue.EventQueue) -> None:
         self.state = state
         self.gateway = gateway
         self.queue = queue
-        self._old = EventQueue()
+        self._old = event_queue.EventQueue()
         self.paid: list[str] = []
         """The markets that paid since `ComboService` last emptied this list."""
 
@@ -61,19 +58,19 @@ class Lifecycle:
 
     # -- listing --
 
-    def list_series(self, spec: SeriesSpec) -> None:
+    def list_series(self, spec: listing.SeriesSpec) -> None:
         """List a series, or replace it."""
         self.state.series[spec.ticker] = spec
         self.state.touch(f"series/{spec.ticker}", spec)
 
-    def list_event(self, spec: EventSpec) -> None:
+    def list_event(self, spec: listing.EventSpec) -> None:
         """List an event; KeyError for an unknown series."""
         self.state.series[spec.series_ticker]  # raises KeyError for an unknown series
         self.state.events[spec.event_ticker] = spec
         self.state.touch(f"event/{spec.event_ticker}", spec)
         self.state.happened.append(records.EventListed(spec.event_ticker))
 
-    def list_market(self, spec: MarketSpec, now: Ts) -> None:
+    def list_market(self, spec: listing.MarketSpec, now: Ts) -> None:
         """List a market; KeyError for an unknown event, ValueError for a listed ticker or an unknown shard."""
         self.state.events[spec.event_ticker]  # raises KeyError for an unknown event
         if spec.ticker in self.state.markets:
@@ -111,7 +108,9 @@ class Lifecycle:
         mentions finer ones only.
         """
         market = self.state.markets[ticker]
-        market.spec = msgspec.structs.replace(market.spec, price_structure=structure, grid=STRUCTURES[structure])
+        market.spec = msgspec.structs.replace(
+            market.spec, price_structure=structure, grid=price_grids.STRUCTURES[structure]
+        )
         for order in self.state.orders_in(ticker):
             if not market.spec.grid.is_valid(order.price):
                 self.gateway.engine.release(order, "HaltCancel", now)

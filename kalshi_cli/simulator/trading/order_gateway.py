@@ -7,10 +7,8 @@ from contextlib import suppress
 from kalshi_cli.base.units import Money, Qty, Ts, notional
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import TimeInForce
-from kalshi_cli.simulator.matching.collateral import closable
-from kalshi_cli.simulator.matching.matching_engine import MatchingEngine
+from kalshi_cli.simulator.matching import collateral, matching_engine, order_book
 from kalshi_cli.simulator.matching.member import SimAccount
-from kalshi_cli.simulator.matching.order_book import MatchPlan
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.event_queue import EventQueue
 from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderTerms
@@ -28,7 +26,7 @@ class OrderGateway:
 
     def __init__(self, state: SimulatorState, queue: EventQueue) -> None:
         self.state = state
-        self.engine = MatchingEngine(state, queue)
+        self.engine = matching_engine.MatchingEngine(state, queue)
         self.groups = OrderGroups(state, self.engine)
 
     # -- placing --
@@ -80,7 +78,7 @@ class OrderGateway:
         shard, wanted = self.state.shard_of(new.ticker), new.qty
         if new.reduce_only:
             held = self.state.members[account].purse(new.subaccount, shard).held(new.ticker)
-            wanted = Qty(min(new.qty, closable(held, new.side)))
+            wanted = Qty(min(new.qty, collateral.closable(held, new.side)))
         return OrderRecord(
             order_id=self.state.new_id(),
             account=account,
@@ -133,7 +131,7 @@ class OrderGateway:
             return False
         return self.state.options.client_ids == "forever" or earlier in self.state.live
 
-    def receipt(self, order: OrderRecord, plan: MatchPlan, now: Ts, fees_before: Money) -> OrderReceipt:
+    def receipt(self, order: OrderRecord, plan: order_book.MatchPlan, now: Ts, fees_before: Money) -> OrderReceipt:
         """Return the immediate result of an execution; `fees_before` are the taker fees of the order before it."""
         unfilled = Qty(order.qty - order.filled)
         shows_rest = order.tif is TimeInForce.IOC and not order.filled and self.state.options.ioc_shows_remainder

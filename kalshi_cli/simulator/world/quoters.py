@@ -16,8 +16,7 @@ from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.simulator.exchange import SimulatedExchange
-from kalshi_cli.simulator.model.listing import CollectionSpec, SeriesSpec
-from kalshi_cli.simulator.model.quote_records import DECLINED, RfqRecord
+from kalshi_cli.simulator.model import listing, quote_records
 from kalshi_cli.simulator.model.seeded_random import SeededRandom
 
 Chance = Callable[[str], float | None]
@@ -45,7 +44,9 @@ MAKER_STYLES = (
 _COMBO_FEES = FeeSchedule(FeeType.WITH_COMBO_MAKER, 1000)
 _GAMES = ("KXNBAGAME", "KXMLBGAME")
 COMBO_SERIES = tuple(
-    SeriesSpec(ticker=ticker, title=title, category="Exotics", frequency="custom", tags=("Combos",), fees=_COMBO_FEES)
+    listing.SeriesSpec(
+        ticker=ticker, title=title, category="Exotics", frequency="custom", tags=("Combos",), fees=_COMBO_FEES
+    )
     for ticker, title in (("KXMVESPORTSMULTIGAME", "Games combined"), ("KXMVECROSSCATEGORY", "Events combined"))
 )
 _LEGS = {
@@ -54,10 +55,10 @@ _LEGS = {
 }
 
 
-def collections(opens: Ts) -> list[CollectionSpec]:
+def collections(opens: Ts) -> list[listing.CollectionSpec]:
     """Return the collections for combos, for a year from `opens`."""
     return [
-        CollectionSpec(
+        listing.CollectionSpec(
             ticker=f"{series.ticker}-R",
             series_ticker=series.ticker,
             title=series.title,
@@ -88,10 +89,10 @@ class RfqMaker:
             if fair is not None:
                 self._quote(rfq, fair, rng, now)
 
-    def _quote(self, rfq: RfqRecord, fair: float, rng: SeededRandom, now: Ts) -> None:
+    def _quote(self, rfq: quote_records.RfqRecord, fair: float, rng: SeededRandom, now: Ts) -> None:
         grid, margin = self._exchange.grid(rfq.ticker), self._style.margin * rng.between(0.7, 1.3)
         yes, no = _bid(grid, fair - margin), _bid(grid, 1 - fair - margin)
-        if (yes, no) != (DECLINED, DECLINED):
+        if (yes, no) != (quote_records.DECLINED, quote_records.DECLINED):
             # A refusal is fine: the market is paused or about to close.
             account, thinks = self._style.account, self._style.confirms_ms
             self._exchange.quote(account, rfq.rfq_id, yes, no, now, confirms_ms=thinks)
@@ -111,4 +112,4 @@ class RfqMaker:
 
 def _bid(grid: PriceGrid, dollars: float) -> Price:
     """Return a price on the grid, rounded down, or DECLINED. Grids are symmetric in YES and NO."""
-    return grid.snap(BID, Price(int(dollars * ONE_DOLLAR))) or DECLINED
+    return grid.snap(BID, Price(int(dollars * ONE_DOLLAR))) or quote_records.DECLINED
