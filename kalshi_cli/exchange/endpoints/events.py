@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
@@ -12,9 +11,6 @@ from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, missing, quote_part, seconds
 from kalshi_cli.exchange.rest.call import Params
 from kalshi_cli.exchange.wire.values import Page
-
-if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire.events import EventMetadata, FeeChange, ForecastPoint
 
 EVENTS_A_PAGE = 200
 MAX_PERCENTILES = 10
@@ -73,18 +69,18 @@ class EventEndpoints(Endpoints):
         read = wire.events.read_events
         return self._pages("/events/multivariate", params, read, limit, is_public=True, most=EVENTS_A_PAGE)
 
-    def event_metadata(self, ticker: str) -> EventMetadata:
+    def event_metadata(self, ticker: str) -> wire.events.EventMetadata:
         """Return images, competition and settlement sources of an event."""
         return wire.events.read_event_metadata(self._public(f"/events/{quote_part(ticker)}/metadata"))
 
-    def event_fee_changes(self, event: str | None = None) -> Iterator[FeeChange]:
+    def event_fee_changes(self, event: str | None = None) -> Iterator[wire.events.FeeChange]:
         """Return fee overrides that begin or end, for one event or all."""
         read = wire.events.read_event_fee_changes
         return self._pages("/events/fee_changes", {"event_ticker": event}, read, is_public=True)
 
     def forecast_history(
         self, series: str, event: str, percentiles: Sequence[int], start: Ts, end: Ts, interval_min: int
-    ) -> list[ForecastPoint]:
+    ) -> list[wire.events.ForecastPoint]:
         """Return the market's forecasts of a numeric event. Needs a key.
 
         Percentiles are in hundredths of a percent (5000: the median), at most ten; `interval_min` is 0 (five seconds),
@@ -142,7 +138,7 @@ class EventEndpoints(Endpoints):
         }
         return wire.events.read_series_list(self._public("/series", params))
 
-    def series_fee_changes(self, series: str | None = None, *, with_past: bool = False) -> list[FeeChange]:
+    def series_fee_changes(self, series: str | None = None, *, with_past: bool = False) -> list[wire.events.FeeChange]:
         """Return announced fee changes of one series or all; `with_past` adds those in force."""
         params = {"series_ticker": series, "show_historical": "true" if with_past else None}
         return wire.events.read_series_fee_changes(self._public("/series/fee_changes", params))

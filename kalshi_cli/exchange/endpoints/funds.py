@@ -8,7 +8,6 @@ only (since 15 October 2026); `services` looks for it if no response came.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Money, show_money
 from kalshi_cli.exchange import wire
@@ -16,9 +15,6 @@ from kalshi_cli.exchange.endpoints.base import Endpoints, quote_part, understood
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, CANCEL, ONCE
 from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
 from kalshi_cli.exchange.wire.values import ResponseFormatError
-
-if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire.account import ApiKeys, VolumeProgress
 
 _SUBACCOUNTS = "/portfolio/subaccounts"
 _TRANSFER = "/portfolio/intra_exchange_instance_transfer"
@@ -158,11 +154,11 @@ class FundsEndpoints(Endpoints):
 
     # -- permissions --
 
-    def api_keys(self) -> ApiKeys:
+    def api_keys(self) -> wire.account.ApiKeys:
         """Return the account's API keys, without their secrets."""
         return wire.account.read_api_keys(self._get("/api_keys"))
 
-    def volume_progress(self) -> list[VolumeProgress]:
+    def volume_progress(self) -> list[wire.account.VolumeProgress]:
         """Return the traded volume, and the goals of the tiers."""
         return wire.account.read_volume_progress(self._get("/account/api_usage_level/volume_progress"))
 

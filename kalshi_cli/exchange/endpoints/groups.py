@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError
 from kalshi_cli.base.units import Qty
@@ -12,9 +12,6 @@ from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import Endpoints, missing, quote_part, understood
 from kalshi_cli.exchange.rest.call import CANCEL, ONCE, RETRY_RESET, RetryPolicy
 from kalshi_cli.exchange.wire.values import read_done
-
-if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire.groups import OrderGroup
 
 T = TypeVar("T")
 
@@ -30,13 +27,13 @@ _LOOK = "kalshi order group list"
 class OrderGroupEndpoints(Endpoints):
     """The account's order groups. A group belongs to one shard and one subaccount."""
 
-    def order_groups(self, subaccount: int | None = None) -> list[OrderGroup]:
+    def order_groups(self, subaccount: int | None = None) -> list[wire.groups.OrderGroup]:
         """Return every group, of all subaccounts unless one is given."""
         subaccount = self.whose(subaccount)
         body = self._get(_GROUPS, {"subaccount": subaccount})
         return wire.groups.read_groups(body, subaccount or 0)
 
-    def order_group(self, group_id: str, subaccount: int | None = None) -> OrderGroup:
+    def order_group(self, group_id: str, subaccount: int | None = None) -> wire.groups.OrderGroup:
         """Return one group with the ids of its orders."""
         owner = self.whose(subaccount) or 0
         path = f"{_GROUPS}/{quote_part(group_id)}"
@@ -44,7 +41,9 @@ class OrderGroupEndpoints(Endpoints):
             body = self._seen(lambda: self._get(path, {"subaccount": owner or None}))
         return wire.groups.read_group(body, group_id, owner)
 
-    def create_order_group(self, limit: Qty, *, subaccount: int | None = None, exchange_index: int = 0) -> OrderGroup:
+    def create_order_group(
+        self, limit: Qty, *, subaccount: int | None = None, exchange_index: int = 0
+    ) -> wire.groups.OrderGroup:
         """Create a group. OutcomeUnknownError if it may exist: a second request would make two."""
         subject = "creating the order group"
         body = wire.groups.create_body(limit, self.whose(subaccount) or 0, exchange_index)
@@ -52,20 +51,20 @@ class OrderGroupEndpoints(Endpoints):
         with understood(subject):
             return wire.groups.read_created(reply, limit)
 
-    def limit_order_group(self, group: OrderGroup, limit: Qty) -> None:
+    def limit_order_group(self, group: wire.groups.OrderGroup, limit: Qty) -> None:
         """Set another limit. A lower one may trigger the group at once; a halt stops any but a lower one."""
         is_lower = group.limit is not None and limit <= group.limit
         self._put(group, "limit", wire.groups.limit_body(limit), retry=CANCEL if is_lower else RETRY_RESET)
 
-    def trigger_order_group(self, group: OrderGroup) -> None:
+    def trigger_order_group(self, group: wire.groups.OrderGroup) -> None:
         """Cancel all orders of the group, and refuse new ones until it is reset."""
         self._put(group, "trigger")
 
-    def reset_order_group(self, group: OrderGroup) -> None:
+    def reset_order_group(self, group: wire.groups.OrderGroup) -> None:
         """Accept orders again, and count matches from zero. A halt stops it."""
         self._put(group, "reset", retry=RETRY_RESET)
 
-    def delete_order_group(self, group: OrderGroup) -> None:
+    def delete_order_group(self, group: wire.groups.OrderGroup) -> None:
         """Cancel all orders of the group and delete it."""
         path = f"{_GROUPS}/{quote_part(group.group_id)}"
         subject = f"deleting order group {group.group_id}"
@@ -81,7 +80,7 @@ class OrderGroupEndpoints(Endpoints):
             with suppress(NotFoundError):  # it did happen
                 delete(CANCEL)
 
-    def _put(self, group: OrderGroup, verb: str, body: bytes = b"", *, retry: RetryPolicy = CANCEL) -> None:
+    def _put(self, group: wire.groups.OrderGroup, verb: str, body: bytes = b"", *, retry: RetryPolicy = CANCEL) -> None:
         """Change a group. Repeating is harmless: each request sets a state and adds nothing."""
         path = f"{_GROUPS}/{quote_part(group.group_id)}/{verb}"
         subject = f"changing order group {group.group_id} ({verb})"
@@ -110,5 +109,5 @@ def _named(group_id: str) -> AbstractContextManager[None]:
     return missing(f"No order group {group_id}", hint)
 
 
-def _whose(group: OrderGroup) -> dict[str, str | int | None]:
+def _whose(group: wire.groups.OrderGroup) -> dict[str, str | int | None]:
     return {"subaccount": group.subaccount or None, "exchange_index": group.exchange_index or None}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
@@ -12,9 +11,6 @@ from kalshi_cli.core.model.markets import Candle, Market, MarketDetails
 from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, not_found_as, quote_part, seconds
 from kalshi_cli.exchange.wire.values import ResponseFormatError
-
-if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire.candles import Cutoff
 
 CANDLES_A_REQUEST = 10_000
 """Limit for all markets of a request together (API.md section 5.10); used for routes of one market too."""
@@ -26,7 +22,7 @@ MAX_REQUESTS = 500
 class HistoryEndpoints(Endpoints):
     """Past data of one tier; `FullHistoryReads` merges both. Only fills, orders and positions need a key."""
 
-    def historical_cutoff(self) -> Cutoff:
+    def historical_cutoff(self) -> wire.candles.Cutoff:
         """Return the times before which data moved to the historical tier."""
         return wire.candles.read_cutoff(self._public("/historical/cutoff"))
 
@@ -99,21 +95,10 @@ class HistoryEndpoints(Endpoints):
     # -- markets and trades --
 
     def historical_markets(
-        self,
-        tickers: Sequence[str] | None = None,
-        event: str | None = None,
-        series: str | None = None,
-        *,
-        combos: bool = True,
-        limit: int | None = None,
+        self, event: str | None = None, series: str | None = None, limit: int | None = None
     ) -> Iterator[Market]:
-        """Return markets that settled before the cutoff, by one of: tickers (at most a hundred), event, series."""
-        params: dict[str, str | int | None] = {
-            "tickers": ",".join(tickers) if tickers else None,
-            "event_ticker": event,
-            "series_ticker": series,
-            "mve_filter": None if combos else "exclude",
-        }
+        """Return markets that settled before the cutoff, of an event or a series."""
+        params = {"event_ticker": event, "series_ticker": series}
         return self._pages("/historical/markets", params, wire.markets.read_markets, limit, is_public=True)
 
     def historical_markets_of(self, event: str) -> Iterator[MarketDetails]:

@@ -25,15 +25,13 @@ class MarketEndpoints(Endpoints):
         tickers: Sequence[str] | None = None,
         min_close: Ts | None = None,
         max_close: Ts | None = None,
-        min_updated: Ts | None = None,
-        min_settled: Ts | None = None,
         combos: bool = False,
         limit: int | None = None,
     ) -> Iterator[Market]:
         """Return markets by filter; `status` is unopened, open, paused, closed or settled. No combos by default.
 
-        Only one kind of time filter is allowed: close with closed or no status, settled with settled or none, updated
-        with none. Markets that settled before the cutoff are in `historical_markets`.
+        The time filter is allowed with the status closed or none. Markets that settled before the cutoff are in
+        `historical_markets`.
         """
         params: dict[str, str | int | None] = {
             "status": status,
@@ -41,8 +39,6 @@ class MarketEndpoints(Endpoints):
             "event_ticker": event,
             "min_close_ts": seconds(min_close),
             "max_close_ts": seconds(max_close),
-            "min_updated_ts": seconds(min_updated),
-            "min_settled_ts": seconds(min_settled),
             "mve_filter": None if combos or tickers else "exclude",
         }
         if not tickers:

@@ -179,13 +179,11 @@ class OrderEndpoints(base.Endpoints):
             self._get(f"/portfolio/orders/{base.quote_part(order_id)}/queue_position")
         )
 
-    def queue_positions(
-        self, tickers: Sequence[str] = (), *, event: str | None = None, subaccount: int | None = None
-    ) -> Iterator[QueuePosition]:
-        """Return the queue positions of all resting orders of one subaccount, by markets or by event on request."""
+    def queue_positions(self, tickers: Sequence[str] = (), *, subaccount: int | None = None) -> Iterator[QueuePosition]:
+        """Return the queue positions of all resting orders of one subaccount, by markets on request."""
         for at in range(0, max(1, len(tickers)), base.NAMES_A_CALL):
             names = ",".join(tickers[at : at + base.NAMES_A_CALL])
-            params = {"market_tickers": names or None, "event_ticker": event, "subaccount": self.whose(subaccount)}
+            params = {"market_tickers": names or None, "subaccount": self.whose(subaccount)}
             yield from wire_changes.read_queue_positions(self._get("/portfolio/orders/queue_positions", params))
 
     def order(self, order_id: str) -> Order:

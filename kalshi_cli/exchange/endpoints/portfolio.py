@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Balance, ExchangePosition, Settlement
 from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import Endpoints, seconds
-
-if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire.account import Payout
 
 
 class PortfolioEndpoints(Endpoints):
@@ -40,7 +36,7 @@ class PortfolioEndpoints(Endpoints):
 
     def payouts(
         self, ticker: str | None = None, event: str | None = None, min_ts: Ts | None = None
-    ) -> Iterator[Payout]:
+    ) -> Iterator[wire.account.Payout]:
         """Return settlements with their costs, newest first, of all subaccounts."""
         params = {"ticker": ticker, "event_ticker": event, "min_ts": seconds(min_ts)}
         return self._pages("/portfolio/settlements", params, wire.account.read_payouts)

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from kalshi_cli.base.checked import check_limit
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.markets import ComboLeg
 from kalshi_cli.exchange import wire
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, missing, quote_part, seconds
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, missing, quote_part
 from kalshi_cli.exchange.rest.call import CANCEL, Params
 from kalshi_cli.exchange.wire.values import Json
-
-if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire.combos import Collection, CreatedCombo
 
 _COLLECTIONS = "/multivariate_event_collections"
 _TARGETS = "/structured_targets"
@@ -33,19 +29,21 @@ class MarketDataEndpoints(Endpoints):
     # -- combos --
 
     def collections(
-        self, status: str | None = None, event: str | None = None, series: str | None = None, limit: int | None = None
-    ) -> Iterator[Collection]:
+        self, status: str | None = None, event: str | None = None, limit: int | None = None
+    ) -> Iterator[wire.combos.Collection]:
         """Return the collections that combos are made from; `status` is unopened, open or closed."""
-        params = {"status": status, "associated_event_ticker": event, "series_ticker": series}
+        params = {"status": status, "associated_event_ticker": event}
         read = wire.combos.read_collections
         return self._pages(_COLLECTIONS, params, read, limit, is_public=True, most=COLLECTIONS_A_PAGE)
 
-    def collection(self, ticker: str) -> Collection:
+    def collection(self, ticker: str) -> wire.combos.Collection:
         """Return one collection with its events."""
         with missing(f"No collection {ticker}", "kalshi combos"):
             return wire.combos.read_collection(self._public(f"{_COLLECTIONS}/{quote_part(ticker)}"))
 
-    def create_combo(self, collection: str, legs: Sequence[ComboLeg], *, with_market: bool = False) -> CreatedCombo:
+    def create_combo(
+        self, collection: str, legs: Sequence[ComboLeg], *, with_market: bool = False
+    ) -> wire.combos.CreatedCombo:
         """Return the market of these legs, creating it if needed. It must exist before it can be quoted or traded."""
         body = wire.combos.combo_body(legs, with_market=with_market)
         subject, hint = "creating the combo", "run the command again: the same legs give the same market"
@@ -62,9 +60,7 @@ class MarketDataEndpoints(Endpoints):
         category: str | None = None,
         competition: str | None = None,
         type_: str | None = None,
-        source_id: str | None = None,
         min_start: Ts | None = None,
-        min_updated: Ts | None = None,
         limit: int | None = None,
     ) -> Iterator[wire.programs.Milestone]:
         """Return milestones by filter; categories and types match exactly."""
@@ -73,9 +69,7 @@ class MarketDataEndpoints(Endpoints):
             "category": category,
             "competition": competition,
             "type": type_,
-            "source_id": source_id,
             "minimum_start_date": None if min_start is None else format_ts(min_start),
-            "min_updated_ts": seconds(min_updated),
         }
         read = wire.programs.read_milestones
         return self._pages("/milestones", params, read, limit, is_public=True, most=MILESTONES_A_PAGE)
@@ -88,16 +82,16 @@ class MarketDataEndpoints(Endpoints):
     def live_data(self, milestone_id: str, type_: str = "", *, with_players: bool = False) -> wire.programs.LiveData:
         """Return the live data of a milestone; with its type, by the older route."""
         kind = f"{quote_part(type_)}/" if type_ else ""
-        path, params = f"/live_data/{kind}milestone/{quote_part(milestone_id)}", _players(with_players)
+        path = f"/live_data/{kind}milestone/{quote_part(milestone_id)}"
+        params = {"include_player_stats": "true" if with_players else None}
         with missing(f"No live data for milestone {milestone_id}", "kalshi milestones"):
             return wire.programs.read_live(self._public(path, params))
 
-    def live_datas(self, milestone_ids: Sequence[str], *, with_players: bool = False) -> list[wire.programs.LiveData]:
+    def live_datas(self, milestone_ids: Sequence[str]) -> list[wire.programs.LiveData]:
         """Return the live data of up to a hundred milestones; those without data are missing."""
         if not 1 <= len(milestone_ids) <= NAMES_A_CALL:
             raise UsageError(f"Request between one and {NAMES_A_CALL} milestones")
-        params: Params = {**_players(with_players), "milestone_ids": list(milestone_ids)}
-        return wire.programs.read_lives(self._public("/live_data/batch", params))
+        return wire.programs.read_lives(self._public("/live_data/batch", {"milestone_ids": list(milestone_ids)}))
 
     def event_live_data(self, event: str, range_: str | None = None) -> wire.programs.LiveData:
         """Return the live data of an event, such as a price or a temperature; `range_` is 15min, 1h, 1d or similar."""
@@ -108,12 +102,10 @@ class MarketDataEndpoints(Endpoints):
         """Return the plays of a game by period; None if there are none."""
         return wire.programs.read_plays(self._public(f"/live_data/milestone/{quote_part(milestone_id)}/game_stats"))
 
-    def weather(
-        self, city: str, start: Ts | None = None, end: Ts | None = None, last_s: int | None = None
-    ) -> wire.programs.WeatherIndex:
-        """Return a city's temperature index by the minute, either from `start` to `end`, or for the last seconds."""
-        params: Params = {"from": start, "to": end, "last_sec": last_s}
-        return wire.programs.read_weather(self._public(f"/live_data/weather/{quote_part(city)}", params))
+    def weather(self, city: str, last_s: int | None = None) -> wire.programs.WeatherIndex:
+        """Return a city's temperature index by the minute, for the last seconds."""
+        path = f"/live_data/weather/{quote_part(city)}"
+        return wire.programs.read_weather(self._public(path, {"last_sec": last_s}))
 
     def weather_calibrations(self, city: str) -> list[Json]:
         """Return the past calibrations of that index."""
@@ -164,7 +156,3 @@ class MarketDataEndpoints(Endpoints):
     def sport_filters(self) -> list[wire.programs.SportFilters]:
         """Return sports with their scopes and competitions."""
         return wire.programs.read_sports(self._public("/search/filters_by_sport"))
-
-
-def _players(with_players: bool) -> dict[str, str | None]:
-    return {"include_player_stats": "true" if with_players else None}

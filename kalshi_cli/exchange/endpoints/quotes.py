@@ -8,7 +8,6 @@ routes without it, which are used only if the RFQ is unknown.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from kalshi_cli.base.errors import ExchangeError
 from kalshi_cli.base.units import Price, Qty, Ts
@@ -17,9 +16,6 @@ from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import Endpoints, missing, not_found_as, quote_part, seconds, understood
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, CANCEL, CREATE, NO_CONTENT, ONCE
 from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
-
-if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire.quotes import BlockTrade, NewRfq, Rfq, RfqQuote
 
 _RFQS, _QUOTES, _BLOCKS = "/communications/rfqs", "/communications/quotes", "/communications/block-trade-proposals"
 RFQS_A_PAGE, QUOTES_A_PAGE = 100, 500
@@ -42,7 +38,7 @@ class RfqEndpoints(Endpoints):
         *,
         is_mine: bool = False,
         limit: int | None = None,
-    ) -> Iterator[Rfq]:
+    ) -> Iterator[wire.quotes.Rfq]:
         """Return requests of all members, or one's own; `status` is open or closed."""
         params = {
             "status": status,
@@ -52,12 +48,12 @@ class RfqEndpoints(Endpoints):
         }
         return self._pages(_RFQS, params, wire.quotes.read_rfqs, limit, most=RFQS_A_PAGE)
 
-    def rfq(self, rfq_id: str) -> Rfq:
+    def rfq(self, rfq_id: str) -> wire.quotes.Rfq:
         """Return one request of any member."""
         with missing(f"No request {rfq_id}, or it was deleted", "kalshi rfq list --status all"):
             return wire.quotes.read_rfq(self._get(f"{_RFQS}/{quote_part(rfq_id)}"))
 
-    def create_rfq(self, new: NewRfq) -> str:
+    def create_rfq(self, new: wire.quotes.NewRfq) -> str:
         """Create a request and return its id; it is not binding. 409 if this market has an open one."""
         subject, hint = f"creating a request on {new.ticker}", "check with `kalshi rfq list`"
         body = wire.quotes.rfq_body(new)
@@ -90,9 +86,8 @@ class RfqEndpoints(Endpoints):
         *,
         is_maker: bool = False,
         min_updated: Ts | None = None,
-        max_updated: Ts | None = None,
         limit: int | None = None,
-    ) -> Iterator[RfqQuote]:
+    ) -> Iterator[wire.quotes.RfqQuote]:
         """Return quotes of others on own requests, or own quotes (`is_maker`)."""
         params = {
             "rfq_id": rfq_id,
@@ -100,11 +95,10 @@ class RfqEndpoints(Endpoints):
             "user_filter": "self" if is_maker else None,
             "rfq_user_filter": None if is_maker else "self",
             "min_ts": seconds(min_updated),
-            "max_ts": seconds(max_updated),
         }
         return self._pages(_QUOTES, params, wire.quotes.read_quotes, limit, most=QUOTES_A_PAGE)
 
-    def quote(self, quote_id: str, rfq_id: str = "") -> RfqQuote:
+    def quote(self, quote_id: str, rfq_id: str = "") -> wire.quotes.RfqQuote:
         """Return one quote, an own one or one on an own request. Open and canceled ones are not kept for long."""
         with missing(f"No quote {quote_id}, or it was deleted", "`kalshi rfq quotes RFQ` or `kalshi quote list`"):
             return wire.quotes.read_quote(self._get(_quote_path(quote_id, rfq_id)))
@@ -162,7 +156,7 @@ class RfqEndpoints(Endpoints):
 
     def block_trades(
         self, ticker: str | None = None, status: str | None = None, limit: int | None = None
-    ) -> Iterator[BlockTrade]:
+    ) -> Iterator[wire.quotes.BlockTrade]:
         """Return block trade proposals of this account."""
         params = {"market_ticker": ticker, "status": status}
         return self._pages(_BLOCKS, params, wire.quotes.read_blocks, limit, most=RFQS_A_PAGE)

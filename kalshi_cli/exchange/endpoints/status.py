@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import Endpoints
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, READ
 from kalshi_cli.exchange.rest.exchange_clock import STANDS_STILL_S
-
-if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire.account import ApiLimits, RequestCosts
-    from kalshi_cli.exchange.wire.status import Schedule
 
 FAR_AHEAD_MS = 5_000
 """The exchange rejects a signature whose time is further off."""
@@ -40,7 +34,7 @@ class ExchangeEndpoints(Endpoints):
             self.exchange_status()
         return self._rest.exchange_clock.skew_ms
 
-    def schedule(self) -> Schedule:
+    def schedule(self) -> wire.status.Schedule:
         """Return opening hours and announced maintenance."""
         return wire.status.read_schedule(self._public("/exchange/schedule"))
 
@@ -52,20 +46,20 @@ class ExchangeEndpoints(Endpoints):
         as_of = wire.status.read_user_data_timestamp(self._public("/exchange/user_data_timestamp"))
         return min(as_of, Ts(self._clock.now() + self._rest.exchange_clock.most_ahead_ms))
 
-    def limits(self) -> ApiLimits:
+    def limits(self) -> wire.account.ApiLimits:
         """Return the account's tier and rate limits."""
         return wire.account.read_limits(self._get("/account/limits"))
 
-    def endpoint_costs(self) -> RequestCosts:
+    def endpoint_costs(self) -> wire.account.RequestCosts:
         """Return the costs of requests."""
         return wire.account.read_costs(self._public("/account/endpoint_costs"))
 
-    def refresh_limits(self) -> ApiLimits:
+    def refresh_limits(self) -> wire.account.ApiLimits:
         """Read limits and costs, and use them from now on."""
         limits = self.limits()
         self.pace(limits, self.endpoint_costs())
         return limits
 
-    def pace(self, limits: ApiLimits, costs: RequestCosts) -> None:
+    def pace(self, limits: wire.account.ApiLimits, costs: wire.account.RequestCosts) -> None:
         """Use these limits and costs from now on."""
         self._limiter.configure(limits, costs)

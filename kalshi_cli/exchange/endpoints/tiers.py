@@ -7,21 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Candle, Market
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.events import EventEndpoints
 from kalshi_cli.exchange.endpoints.history import HistoryEndpoints
 from kalshi_cli.exchange.endpoints.markets import MarketEndpoints
 from kalshi_cli.exchange.endpoints.orders import OrderEndpoints
 from kalshi_cli.exchange.endpoints.portfolio import PortfolioEndpoints
-
-if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire.candles import Cutoff
 
 RECENT_MS = 26 * 3_600_000
 """Newer data is never historical, so loops and checks, which read one day, do not ask for the cutoff.
@@ -98,7 +96,7 @@ class FullHistoryReads(MarketEndpoints, EventEndpoints, HistoryEndpoints, OrderE
             old = []
         return newest_first(live, old, lambda candle: candle.end, lambda candle: candle.end)[::-1]
 
-    def _reaches_back(self, min_ts: Ts | None, which: Callable[[Cutoff], Ts]) -> bool:
+    def _reaches_back(self, min_ts: Ts | None, which: Callable[[wire.candles.Cutoff], Ts]) -> bool:
         """Return whether a period may include historical data. Call it after reading the live tier.
 
         The cutoff moves on meanwhile.
