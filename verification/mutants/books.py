@@ -52,8 +52,9 @@ BOOKS = (
         "a missing fee is an error",
         "a fee of nothing is booked (F52)",
         "exchange/wire/orders.py",
-        "    is_taker: bool\n    fee_cost: str\n    created_time: values.Moment\n",
-        '    is_taker: bool\n    created_time: values.Moment\n    fee_cost: str = "0"\n',
+        '    fee: values.Dollars = field(name="fee_cost")\n    ts: values.Moment = field(name="created_time")\n',
+        '    ts: values.Moment = field(name="created_time")\n'
+        '    fee: values.Dollars = field(name="fee_cost", default="0")\n',
         ("tests/exchange/wire/test_missing_money.py",),
     ),
     Mutant(

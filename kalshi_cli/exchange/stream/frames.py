@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
+from msgspec import field
 
 from kalshi_cli.base.struct_types import prepared
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_money
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model import messages, order_terms, orders, price_grid
 from kalshi_cli.core.model.messages import BookDelta, Level, Message
 from kalshi_cli.exchange.wire import values as wire_values
@@ -92,16 +93,16 @@ class _Trade(msgspec.Struct, gc=False):
 class _Fill(msgspec.Struct, gc=False):
     trade_id: str
     order_id: str
-    market_ticker: str
+    ticker: str = field(name="market_ticker")
     is_taker: bool
-    yes_price_dollars: str
-    count_fp: str
-    fee_cost: str
+    price: Annotated[str, wire_values.Unit(parse_book_price)] = field(name="yes_price_dollars")
+    qty: wire_values.Count = field(name="count_fp")
+    fee: wire_values.Dollars = field(name="fee_cost")
     book_side: str | None = None
     outcome_side: str | None = None
-    client_order_id: str | None = None
+    client_order_id: wire_values.Text = None
     ts_ms: Ts | None = None
-    subaccount: int | None = None
+    subaccount: wire_values.Number = None
 
 
 class _UserOrder(OrderFields, gc=False):
@@ -432,20 +433,8 @@ def _trade(body: _Trade, recv_ts: Ts) -> messages.PublicTrade:
 
 def _filled(body: _Fill, recv_ts: Ts) -> messages.Filled:
     ts = _at(body.ts_ms, recv_ts)
-    fill = orders.Fill(
-        trade_id=body.trade_id,
-        order_id=body.order_id,
-        ticker=body.market_ticker,
-        side=wire_values.book_side(body.book_side, body.outcome_side),
-        price=parse_book_price(body.yes_price_dollars),
-        qty=wire_values.parse_non_negative_count(body.count_fp),
-        fee=parse_money(body.fee_cost),
-        is_taker=body.is_taker,
-        ts=ts,
-        client_order_id=body.client_order_id or "",
-        subaccount=body.subaccount or 0,
-    )
-    return messages.Filled(ts, fill)
+    side = wire_values.book_side(body.book_side, body.outcome_side)
+    return messages.Filled(ts, wire_values.convert(orders.Fill, body, side=side, ts=ts))
 
 
 def _order_state(body: _UserOrder, recv_ts: Ts) -> messages.OrderState:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
+from msgspec import field
 
 from kalshi_cli.base.units import Money, Ts, format_price, format_qty, parse_money
 from kalshi_cli.core.model.messages import OrderAccepted, OrderCanceled
@@ -42,10 +44,7 @@ def order_of(wire: OrderFields, *, created: Ts, updated: Ts, expires: Ts | None,
     """Return the order on the YES scale; ValueError for an invalid field. `why` is the reason of the last update."""
     status = values.order_status(wire.status, why)
     side = values.book_side(wire.book_side, wire.outcome_side)
-    initial, filled = (
-        values.parse_non_negative_count(wire.initial_count_fp),
-        values.parse_non_negative_count(wire.fill_count_fp),
-    )
+    initial, filled = map(values.parse_non_negative_count, (wire.initial_count_fp, wire.fill_count_fp))
     return Order(
         client_order_id=wire.client_order_id,
         order_id=wire.order_id,
@@ -210,29 +209,18 @@ class _Fill(msgspec.Struct, gc=False):
     trade_id: str
     order_id: str
     ticker: str
-    count_fp: str
-    yes_price_dollars: str
+    qty: values.Count = field(name="count_fp")
+    price: Annotated[str, values.Unit(values.outcome_price)] = field(name="yes_price_dollars")
     is_taker: bool
-    fee_cost: str
-    created_time: values.Moment
+    fee: values.Dollars = field(name="fee_cost")
+    ts: values.Moment = field(name="created_time")
     book_side: str | None = None
     outcome_side: str | None = None
-    subaccount_number: int | None = None
+    subaccount: values.Number = field(name="subaccount_number", default=None)
 
 
 def _fill(wire: _Fill) -> Fill:
-    return Fill(
-        trade_id=wire.trade_id,
-        order_id=wire.order_id,
-        ticker=wire.ticker,
-        side=values.book_side(wire.book_side, wire.outcome_side),
-        price=values.outcome_price(wire.yes_price_dollars),
-        qty=values.parse_non_negative_count(wire.count_fp),
-        fee=parse_money(wire.fee_cost),
-        is_taker=wire.is_taker,
-        ts=values.ts_of(wire.created_time),
-        subaccount=wire.subaccount_number or 0,
-    )
+    return values.convert(Fill, wire, side=values.book_side(wire.book_side, wire.outcome_side))
 
 
 read_order = values.single("order", _Order, _order, "an order")

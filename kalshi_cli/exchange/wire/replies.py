@@ -149,6 +149,8 @@ def short_of_cash(code: str, shard: int) -> str:
 
 def _missing_hint(what: str) -> str:
     """Return what to do when the exchange knows nothing at the path of a request."""
+    if "/portfolio/orders/" in what:
+        return "no live or recent order has this id; `kalshi order list` shows your orders"
     if what.startswith("POST ") and what.endswith("/orders"):
         return "check the spelling of the ticker: `kalshi markets --search TEXT` finds it"
     if "/orders" in what:
@@ -158,17 +160,16 @@ def _missing_hint(what: str) -> str:
     return "check the spelling of the path and the id"
 
 
+_POSTED = {"orders": "The order", "batched": "The batch", "amend": "The amend", "decrease": "The decrease"}
+
+
 def _request_words(what: str) -> str:
     """Return what a user calls a request: "The order"; a request that no command is named after keeps its path."""
-    method, _, path = what.partition(" ")
-    if "/orders" not in path or method not in ("POST", "DELETE"):
-        return what
-    if method == "DELETE":
+    if "/orders" in what and what.startswith("DELETE "):
         return "The cancel"
-    last = path.rsplit("/", 1)[-1]
-    return {"orders": "The order", "batched": "The batch", "amend": "The amend", "decrease": "The decrease"}.get(
-        last, what
-    )
+    if "/orders" in what and what.startswith("POST "):
+        return _POSTED.get(what.rpartition("/")[2], what)
+    return what
 
 
 def rejection_error(what: str, status: int, body: bytes, skew_ms: int | None = None) -> errors.KalshiError:
@@ -178,42 +179,23 @@ def rejection_error(what: str, status: int, body: bytes, skew_ms: int | None = N
     message = f"{_request_words(what)} was rejected ({status}): {said}"
     if status == 401 or refusal.code in {"authentication_error", "header_timestamp_expired"}:
         return _bad_credentials(message, status, refusal, skew_ms)
-    if status == 403:
-        return errors.CredentialsError(
-            message,
-            hint=error_hint(refusal.code, f"{refusal.message} {details}")
-            or "the key lacks a scope, or is restricted to a subaccount or region; see `kalshi keys`",
-            code=refusal.code or "forbidden",
-            status=status,
-            details=details,
-        )
     if status == 429:
-        return errors.RateLimitedError(
-            f"{_request_words(what)} was not processed (429): {said}",
-            hint=WAIT_FOR_LIMIT,
-            status=status,
-            details=details,
-        )
+        message = f"{_request_words(what)} was not processed (429): {said}"
+        return errors.RateLimitedError(message, hint=WAIT_FOR_LIMIT, status=status, details=details)
     if not 400 <= status < 500:
         return unproven(what, status, refusal)
-    hint = error_hint(refusal.code, details)
-    if status == 410:
-        return errors.ExchangeError(
-            f"The exchange has removed {what} (410): {said}",
-            hint="kalshi is too old for the exchange: update it, and trade on the web site until then",
-            code=refusal.code or "gone",
-            status=status,
-            details=details,
-        )
-    if status == 404 and "/portfolio/orders/" in what:
-        hint = hint or "no live or recent order has this id; `kalshi order list` shows your orders"
-    if status == 404:
-        hint = hint or _missing_hint(what)
-        return errors.NotFoundError(message, hint=hint, code=refusal.code, status=status, details=details)
+    kind, code, hint = errors.ExchangeError, f"http_{status}", error_hint(refusal.code, details)
+    if status == 403:
+        kind, code = errors.CredentialsError, "forbidden"
+        hint = error_hint(refusal.code, f"{refusal.message} {details}")
+        hint = hint or "the key lacks a scope, or is restricted to a subaccount or region; see `kalshi keys`"
+    elif status == 410:
+        message, code = f"The exchange has removed {what} (410): {said}", "gone"
+        hint = "kalshi is too old for the exchange: update it, and trade on the web site until then"
+    elif status == 404:
+        kind, code, hint = errors.NotFoundError, "", hint or _missing_hint(what)
     hint = hint or "nothing was changed; see the command's -h"
-    return errors.ExchangeError(
-        message, hint=hint, code=refusal.code or f"http_{status}", status=status, details=details
-    )
+    return kind(message, hint=hint, code=refusal.code or code, status=status, details=details)
 
 
 def _bad_credentials(
