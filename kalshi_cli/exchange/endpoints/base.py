@@ -88,16 +88,6 @@ class Endpoints:
         pages = self._each_page(path, {**params, "limit": size}, read, is_public, most_items)
         return islice(chain.from_iterable(read_ahead(pages) if is_ahead else pages), limit)
 
-    def _all_pages(
-        self,
-        path: str,
-        params: Params,
-        read: Callable[[bytes], Page[T]],
-        is_public: bool,
-        most_items: int | None = None,
-    ) -> Iterator[T]:
-        return chain.from_iterable(self._each_page(path, params, read, is_public, most_items))
-
     def _each_page(
         self,
         path: str,

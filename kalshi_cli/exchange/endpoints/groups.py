@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from typing import TypeVar
 
 from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError
 from kalshi_cli.base.units import Qty
 from kalshi_cli.exchange import wire
 from kalshi_cli.exchange.endpoints.base import Endpoints, missing, quote_part, understood
-from kalshi_cli.exchange.rest.call import CANCEL, ONCE, RETRY_RESET, RetryPolicy
+from kalshi_cli.exchange.rest.call import CANCEL, ONCE, RETRY_RESET, Params, RetryPolicy
 from kalshi_cli.exchange.wire.values import read_done
-
-T = TypeVar("T")
 
 _GROUPS = "/portfolio/order_groups"
 
@@ -38,7 +34,7 @@ class OrderGroupEndpoints(Endpoints):
         owner = self.whose(subaccount) or 0
         path = f"{_GROUPS}/{quote_part(group_id)}"
         with _named(group_id):
-            body = self._seen(lambda: self._get(path, {"subaccount": owner or None}))
+            body = self._seen(path, {"subaccount": owner or None})
         return wire.groups.read_group(body, group_id, owner)
 
     def create_order_group(
@@ -90,13 +86,13 @@ class OrderGroupEndpoints(Endpoints):
             )
         _done(reply, subject)
 
-    def _seen(self, look: Callable[[], T]) -> T:
+    def _seen(self, path: str, params: Params) -> bytes:
         for _ in range(LOOKS - 1):
             try:
-                return look()
+                return self._get(path, params)
             except NotFoundError:
                 self._clock.sleep(BETWEEN_S)
-        return look()
+        return self._get(path, params)
 
 
 def _done(reply: bytes, subject: str) -> None:

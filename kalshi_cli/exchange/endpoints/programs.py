@@ -6,7 +6,7 @@ They are public, except for creating a combo, which is harmless twice: the same 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from kalshi_cli.base.checked import check_limit
 from kalshi_cli.base.errors import UsageError
@@ -142,7 +142,8 @@ class MarketDataEndpoints(Endpoints):
             "ids": list(ids) if ids else None,
             "page_size": TARGETS_A_PAGE if limit is None else min(max(limit, 1), TARGETS_A_PAGE),
         }
-        return islice(self._all_pages(_TARGETS, params, wire.programs.read_targets, True, None), check_limit(limit))
+        pages = self._each_page(_TARGETS, params, wire.programs.read_targets, True, None)
+        return islice(chain.from_iterable(pages), check_limit(limit))
 
     def target(self, target_id: str) -> wire.programs.Target:
         """Return one target."""

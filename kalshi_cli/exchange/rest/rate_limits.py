@@ -155,23 +155,21 @@ class RateLimiter:
     ) -> None:
         self.rank = Priority.CHECK
         self._clock = clock
-        self._shared = shared
+        self._is_shared = shared is not None
         self._numbers: CounterStore = shared or LocalCounters()
         self._tell = tell
         self._part = 1.0
+        self._use(limits, costs)
+
+    def _use(self, limits: ApiLimits, costs: RequestCosts) -> None:
         self._limits = limits
         self._fit()
-        self._costs = _by_shape(costs)
-        self._default = costs.default
+        self._costs, self._default = _by_shape(costs), costs.default
         self._cost = lru_cache(maxsize=256)(self._find_cost)
 
     def configure(self, limits: ApiLimits, costs: RequestCosts) -> None:
         """Use the account's limits and the exchange's costs from now on, in every program that shares the numbers."""
-        self._limits = limits
-        self._fit()
-        self._costs = _by_shape(costs)
-        self._default = costs.default
-        self._cost.cache_clear()
+        self._use(limits, costs)
 
         def resize(numbers: list[float]) -> None:
             self._read.resize(numbers)
@@ -263,18 +261,14 @@ class RateLimiter:
 
     def _change(self, change: Callable[[list[float]], T]) -> T:
         """Change the numbers; if the shared ones cannot be used, switch to those of this process for good."""
-        if self._shared is not None:
-            try:
-                with self._shared.held() as numbers:
-                    return change(numbers)
-            except StateFileError as error:
-                self._shared, self._numbers, self._part = None, LocalCounters(), 0.5
-                self._fit()
-                self._tell(
-                    f"The rate limit is not shared with other programs, so only half of it is used: {error.message}"
-                )
-        with self._numbers.held() as numbers:
-            return change(numbers)
+        try:
+            with self._numbers.held() as numbers:
+                return change(numbers)
+        except StateFileError as error:
+            self._numbers, self._is_shared, self._part = LocalCounters(), False, 0.5
+            self._fit()
+            self._tell(f"The rate limit is not shared with other programs, so only half of it is used: {error.message}")
+            return self._change(change)
 
     def _bucket(self, method: str, path: str) -> tuple[TokenBucket, float]:
         """Return the bucket that pays, and the reserve that must stay in it."""
@@ -282,7 +276,7 @@ class RateLimiter:
         if method == "GET" or not short.startswith(
             ("/portfolio/events/orders", "/portfolio/order_groups", "/communications", "/account/api_usage_level")
         ):
-            is_last = self._shared is not None and self.rank is Priority.CHECK
+            is_last = self._is_shared and self.rank is Priority.CHECK
             return self._read, float(READS_IN_RESERVE * self._default if is_last else 0)
         if method == "DELETE" or short.endswith("/trigger"):
             return self._write, 0.0

@@ -24,16 +24,11 @@ class _Position(msgspec.Struct, gc=False):
     updated: values.Moment = field(name="last_updated_ts")
 
 
-class _Shard(msgspec.Struct):
-    exchange_index: int
-    balance: str
-
-
 class _Balance(msgspec.Struct):
     cash: values.Dollars = field(name="balance_dollars")  # `balance` is the same in whole cents, cut off
     portfolio_value: values.Cents
     ts: values.Seconds = field(name="updated_ts")
-    balance_breakdown: list[_Shard] | None = None
+    balance_breakdown: list[values.ShardAmount] | None = None
 
 
 class _Settlement(msgspec.Struct, gc=False):
@@ -52,8 +47,7 @@ class _Settlement(msgspec.Struct, gc=False):
 
 
 def _balance(wire: _Balance) -> Balance:
-    shards = {shard.exchange_index: parse_money(shard.balance) for shard in wire.balance_breakdown or ()}
-    return values.convert(Balance, wire, shards=shards)
+    return values.convert(Balance, wire, shards=values.by_shard(wire.balance_breakdown))
 
 
 def _payout(wire: _Settlement) -> Price:

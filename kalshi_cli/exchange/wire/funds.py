@@ -12,7 +12,7 @@ import msgspec
 from msgspec import field
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Money, parse_money, show_money
+from kalshi_cli.base.units import Money, show_money
 from kalshi_cli.exchange.wire import values
 
 PRIMARY = 0
@@ -194,14 +194,9 @@ class _Allocation(msgspec.Struct):
     resting_margin_reservation: str = "sum"
 
 
-class _ShardValue(msgspec.Struct):
-    exchange_index: int
-    balance: str
-
-
 class _RestingValue(msgspec.Struct):
     total_resting_order_value: int
-    resting_order_value_breakdown: list[_ShardValue] | None = None
+    resting_order_value_breakdown: list[values.ShardAmount] | None = None
 
 
 def _allocation(wire: _Allocation) -> Allocation:
@@ -211,7 +206,7 @@ def _allocation(wire: _Allocation) -> Allocation:
 
 def _resting_value(wire: _RestingValue) -> RestingValue:
     """Convert the value. The total is in whole cents, cut off; with parts, their sum is exact."""
-    parts = {each.exchange_index: parse_money(each.balance) for each in wire.resting_order_value_breakdown or ()}
+    parts = values.by_shard(wire.resting_order_value_breakdown)
     total = Money(sum(parts.values())) if parts else values.integer_cents(wire.total_resting_order_value)
     return RestingValue(total, parts)
 

@@ -7,7 +7,7 @@ for text that they cannot read exactly; `read` turns it into a ResponseFormatErr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -207,6 +207,18 @@ class PriceRange(msgspec.Struct, frozen=True, gc=False):
     start: str
     end: str
     step: str
+
+
+class ShardAmount(msgspec.Struct):
+    """Dollars on one shard, in JSON."""
+
+    exchange_index: int
+    balance: str
+
+
+def by_shard(amounts: Sequence[ShardAmount] | None) -> dict[int, Money]:
+    """Return the amount on each shard."""
+    return {each.exchange_index: parse_money(each.balance) for each in amounts or ()}
 
 
 def yes_cost(side: Side, filled: Qty, *paid: str) -> Money:

@@ -218,10 +218,7 @@ class MatchingEngine:
         `was` is the earlier remaining size of the order, if nothing else changed.
         """
         purse, terms = self.state.members[order.account].purse_of(order), self.state.terms(order.ticker)
-        if was is None:
-            purse.reserve(order.ticker, terms)
-        else:
-            purse.reserve(order.ticker, terms, order, was)
+        purse.reserve(order.ticker, terms, order, was)
         while purse.reserved_total > max(0, purse.record.cash):
             newest = max(purse.orders(), key=lambda order: order.rank, default=None)
             if newest is None:

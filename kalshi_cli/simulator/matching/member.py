@@ -50,14 +50,16 @@ class AccountBalance:
         for orders in self.resting.values() if ticker is None else (self.resting.get(ticker, {}),):
             yield from orders.values()
 
-    def reserve(self, ticker: str, terms: FeeTerms, moved: records.OrderRecord | None = None, was: Qty = NONE) -> None:
+    def reserve(
+        self, ticker: str, terms: FeeTerms, moved: records.OrderRecord | None = None, was: Qty | None = None
+    ) -> None:
         """Update the cash that the resting orders of a market reserve.
 
         If only one order changed (`moved`, from `was` to its remaining size) and there is no position, only that order
         is counted: an account may have thousands.
         """
         before = self.reserved.get(ticker, Money(0))
-        if moved is None or self.held(ticker):
+        if moved is None or was is None or self.held(ticker):
             need = collateral(self.orders(ticker), self.held(ticker), terms)
         else:
             after = order_need(moved, moved.remaining, terms, is_taker=False)

@@ -105,10 +105,7 @@ class SimulatorState:
 
     def funds_of(self, account: str) -> Account:
         """Return the deposits, transfers and settings of an account."""
-        found = self.funds.get(account)
-        if found is None:
-            found = self.funds[account] = Account(account)
-        return found
+        return self.funds.setdefault(account, Account(account))
 
     def forget(self, key: str) -> None:
         """Delete a key."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
@@ -116,6 +118,7 @@ class BlockRecord(BlockTerms, kw_only=True):
 
 
 CommunicationRecord = RfqRecord | QuoteRecord | BlockRecord
+C = TypeVar("C", RfqRecord, QuoteRecord, BlockRecord)
 
 
 class RfqRecords:
@@ -126,6 +129,12 @@ class RfqRecords:
         self.quotes: dict[str, QuoteRecord] = {}
         self.blocks: dict[str, BlockRecord] = {}
         self.count = 0
+
+    def add(self, kind: type[C], terms: msgspec.Struct, now: Ts, **known: Any) -> C:
+        """Add a new record with these terms, which gets the next number, and return it."""
+        record = kind(number=self.count, created=now, updated=now, **msgspec.structs.asdict(terms), **known)
+        self.take(record)
+        return record
 
     def take(self, record: CommunicationRecord) -> None:
         """Add or replace a record."""

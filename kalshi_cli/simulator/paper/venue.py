@@ -41,9 +41,9 @@ _Sent = SubmitOrder | CancelOrder | AmendOrder
 _VALUES = {"yes": Price(ONE_DOLLAR), "no": Price(0)}
 
 
-def _name(effect: _Sent) -> str:
-    """Return the client order id that a message is about."""
-    return (effect.before if isinstance(effect, AmendOrder) else effect.order).client_order_id
+def _about(effect: _Sent) -> Order:
+    """Return the order that a message is about."""
+    return effect.before if isinstance(effect, AmendOrder) else effect.order
 
 
 class PaperVenue:
@@ -142,8 +142,8 @@ class PaperVenue:
         latency = self._latency_ms
         if isinstance(latency, int):
             return Ts(self._now + latency)
-        name = _name(effect)
-        before = (at for at, sent in self._on_the_way if _name(sent) == name)
+        name = _about(effect).client_order_id
+        before = (at for at, sent in self._on_the_way if _about(sent).client_order_id == name)
         return Ts(max(self._now + latency(), max(before, default=0)))
 
     def snapshot(self, now: Ts) -> messages.AccountSnapshot:
@@ -167,7 +167,7 @@ class PaperVenue:
         replies: list[messages.Message] = []
         waiting: deque[tuple[Ts, _Sent]] = deque()
         for arrives, effect in self._on_the_way:
-            order = effect.before if isinstance(effect, AmendOrder) else effect.order
+            order = _about(effect)
             paper = self._at(order.ticker)
             if arrives > self._now or paper.is_between:
                 waiting.append((arrives, effect))

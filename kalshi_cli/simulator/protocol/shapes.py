@@ -281,37 +281,29 @@ def _leg_json(leg: LegSpec) -> Json:
     return shown | show(leg, "", "yes_settlement_value_dollars")
 
 
-def candle_json(bar: BarRecord) -> Json:
-    """Return a candle of the live tier: a period without a trade has the previous price alone."""
-    price: Json = {} if bar.previous is None else {"previous_dollars": format_price(bar.previous)}
-    if bar.price is not None:
-        price |= _range(bar.price, "_dollars") | {"mean_dollars": format_price(_mean(bar))}
+def candle_json(bar: BarRecord, *, is_old: bool = False) -> Json:
+    """Return a candle: a period without a trade has the previous price alone.
+
+    In the historical tier the names have no suffixes, and missing prices are null.
+    """
+    dollars, counts = ("", "") if is_old else ("_dollars", "_fp")
+    prices = _range(bar.price, dollars) | {
+        f"mean{dollars}": bar.price and format_price(_mean(bar)),
+        f"previous{dollars}": None if bar.previous is None else format_price(bar.previous),
+    }
     return {
         "end_period_ts": bar.end // 1000,
-        "yes_bid": _range(bar.bid, "_dollars"),
-        "yes_ask": _range(bar.ask, "_dollars"),
-        "price": price,
-        "volume_fp": format_qty(bar.volume),
-        "open_interest_fp": format_qty(bar.open_interest),
+        "yes_bid": _range(bar.bid, dollars),
+        "yes_ask": _range(bar.ask, dollars),
+        "price": {name: price for name, price in prices.items() if is_old or price is not None},
+        f"volume{counts}": format_qty(bar.volume),
+        f"open_interest{counts}": format_qty(bar.open_interest),
     }
 
 
-def old_candle_json(bar: BarRecord) -> Json:
-    """Return a candle of the historical tier: names without suffixes, and null for missing prices."""
-    nothing = dict.fromkeys(("open", "low", "high", "close", "mean"))
-    known = nothing if bar.price is None else _range(bar.price) | {"mean": format_price(_mean(bar))}
-    return {
-        "end_period_ts": bar.end // 1000,
-        "yes_bid": _range(bar.bid),
-        "yes_ask": _range(bar.ask),
-        "price": known | {"previous": None if bar.previous is None else format_price(bar.previous)},
-        "volume": format_qty(bar.volume),
-        "open_interest": format_qty(bar.open_interest),
-    }
-
-
-def _range(prices: Ohlc, suffix: str = "") -> Json:
-    return {f"{name}{suffix}": format_price(getattr(prices, name)) for name in ("open", "low", "high", "close")}
+def _range(prices: Ohlc | None, suffix: str) -> Json:
+    names = ("open", "low", "high", "close")
+    return {f"{name}{suffix}": prices and format_price(getattr(prices, name)) for name in names}
 
 
 def _mean(bar: BarRecord) -> Price:

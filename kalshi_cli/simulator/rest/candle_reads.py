@@ -10,7 +10,7 @@ from kalshi_cli.simulator.matching.candles import BarRecord, period_end
 from kalshi_cli.simulator.model.records import MarketRecord
 from kalshi_cli.simulator.protocol.replies import Json, existing, invalid, not_found
 from kalshi_cli.simulator.protocol.routing import RouteCall, private, public
-from kalshi_cli.simulator.protocol.shapes import candle_json, old_candle_json
+from kalshi_cli.simulator.protocol.shapes import candle_json
 from kalshi_cli.simulator.rest.historical import TieredRoutes
 
 INTERVALS = (1, 60, 1440)
@@ -41,7 +41,7 @@ class CandleReads(TieredRoutes):
             raise not_found()
         _check_count(start, end, interval, 1)
         if call.is_old:
-            shown = [old_candle_json(bar) for bar in self._bars(market, start, end, interval, call.now)]
+            shown = [candle_json(bar, is_old=True) for bar in self._bars(market, start, end, interval, call.now)]
         else:
             shown = self._candles(call, market, start, end, interval)
         return {"ticker": ticker, "candlesticks": shown}

@@ -96,7 +96,7 @@ class FundsRoutes(Routes):
         grant = {"exchange_instance": "event_contract", "level": "advanced", "source": "manual"}
         return {
             "usage_tier": self._funds.tier(name),
-            "grants": [grant] if self._funds.of(name).terms.is_advanced else [],
+            "grants": [grant] if self._state.funds_of(name).terms.is_advanced else [],
             **{
                 kind: {"refill_rate": rate or UNLIMITED, "bucket_capacity": capacity or UNLIMITED}
                 for kind, rate, capacity in sizes
@@ -282,7 +282,7 @@ class FundsRoutes(Routes):
     # -- parts --
 
     def _account(self, call: RouteCall) -> Account:
-        return self._funds.of(call.caller)
+        return self._state.funds_of(call.caller)
 
     def _balance_keys(self, call: RouteCall) -> list[tuple[int, int]]:
         """Return every subaccount that the key may see, on every shard."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -157,16 +156,11 @@ class SimServer:
         """Run a function in the thread of the server and return its result. Other threads must use this."""
         if self._loop is None:
             raise RuntimeError("The server is not running")
-        done: concurrent.futures.Future[T] = concurrent.futures.Future()
 
-        def run() -> None:
-            try:
-                done.set_result(what())
-            except BaseException as error:
-                done.set_exception(error)
+        async def run() -> T:
+            return what()
 
-        self._loop.call_soon_threadsafe(run)
-        return done.result(CALL_WITHIN_S)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(CALL_WITHIN_S)
 
     # -- the thread --
 

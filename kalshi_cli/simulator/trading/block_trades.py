@@ -45,15 +45,7 @@ class BlockTrades:
             raise invalid("the parties must differ, and the expiration lie ahead")
         if not market.spec.grid.is_valid(terms.price):
             raise RejectionError(400, "invalid_price")
-        block = BlockRecord(
-            block_id=self.state.new_id(),
-            number=self.state.talks.count,
-            proposer=account,
-            created=now,
-            updated=now,
-            **msgspec.structs.asdict(terms),
-        )
-        self.state.talks.take(block)
+        block = self.state.talks.add(BlockRecord, terms, now, block_id=self.state.new_id(), proposer=account)
         self._keep(block, now)
         return block
 

@@ -74,16 +74,8 @@ class RfqService:
             self.withdraw(account, same.rfq_id, now)
         if same is None and len(own) >= MAX_OPEN:
             raise invalid(f"at most {MAX_OPEN} RFQs may be open")
-        rfq = RfqRecord(
-            rfq_id=self.state.new_id(),
-            number=self.state.talks.count,
-            account=account,
-            event_ticker=market.spec.event_ticker,
-            created=now,
-            updated=now,
-            **msgspec.structs.asdict(terms),
-        )
-        self.state.talks.take(rfq)
+        known = {"rfq_id": self.state.new_id(), "account": account, "event_ticker": market.spec.event_ticker}
+        rfq = self.state.talks.add(RfqRecord, terms, now, **known)
         self._keep_rfq(rfq, now)
         self.state.happened.append(rfq_msg("rfq_created", rfq, self.state, now))
         return rfq
@@ -129,17 +121,9 @@ class RfqService:
             elif earlier.account == account and not earlier.is_over:
                 raise invalid("your quote is accepted already")
         fees = self.state.terms(rfq.ticker)
-        quote = QuoteRecord(
-            quote_id=self.state.new_id(),
-            number=self.state.talks.count,
-            account=account,
-            yes_qty=size(rfq, yes_bid, fees),
-            no_qty=size(rfq, no_bid, fees),
-            created=now,
-            updated=now,
-            **msgspec.structs.asdict(terms),
-        )
-        self.state.talks.take(quote)
+        sizes = {"yes_qty": size(rfq, yes_bid, fees), "no_qty": size(rfq, no_bid, fees)}
+        quote_id = self.state.new_id()
+        quote = self.state.talks.add(QuoteRecord, terms, now, quote_id=quote_id, account=account, **sizes)
         self._keep_quote(quote, now)
         self.state.happened.extend(quote_msgs("quote_created", quote, rfq, self.state, now))
         return quote

@@ -15,7 +15,7 @@ import msgspec
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.simulator.matching.member import SimAccount
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model.transfer_records import Account, MovementRecord, TermsRecord, TransferRecord
+from kalshi_cli.simulator.model.transfer_records import MovementRecord, TermsRecord, TransferRecord
 from kalshi_cli.simulator.protocol.replies import RejectionError, invalid, matching
 from kalshi_cli.simulator.trading.order_gateway import BalanceKey, OrderGateway
 
@@ -47,10 +47,6 @@ class CashService:
         self._state = state
         self._gateway = gateway
 
-    def of(self, account: str) -> Account:
-        """Return the deposits, transfers and settings of an account."""
-        return self._state.funds_of(account)
-
     # -- deposits and withdrawals --
 
     def deposit(self, name: str, amount: Money, now: Ts, *, subaccount: int = 0, exchange_index: int = 0) -> None:
@@ -67,12 +63,12 @@ class CashService:
         self._note(name, amount, now, is_out=True)
 
     def _note(self, name: str, amount: Money, now: Ts, *, is_out: bool) -> None:
-        number = len(self.of(name).movements)
+        number = len(self._state.funds_of(name).movements)
         movement_id = str(uuid.uuid5(_MOVEMENTS, f"{name}/{number}"))
         record = MovementRecord(
             number=number, account=name, movement_id=movement_id, is_out=is_out, amount=amount, created=now
         )
-        self.of(name).take(record)
+        self._state.funds_of(name).take(record)
         self._state.keep(f"movement/{name}/{number}", record)
 
     # -- transfers --
@@ -92,7 +88,7 @@ class CashService:
         member = self._state.members[name]
         self._check(member, source, target, amount)
         record = TransferRecord(
-            number=len(self.of(name).transfers),
+            number=len(self._state.funds_of(name).transfers),
             account=name,
             transfer_id=self._state.new_id(),
             client_transfer_id=client_id,
@@ -104,7 +100,7 @@ class CashService:
             amount=amount,
             created=now,
         )
-        self.of(name).take(record)
+        self._state.funds_of(name).take(record)
         self._keep(record)
         self._hold(member, record)
         if not is_async or self._state.options.transfer_ms == 0:
@@ -113,7 +109,7 @@ class CashService:
 
     def used(self, name: str, client_transfer_id: str, *, is_async: bool) -> TransferRecord | None:
         """Return the earlier transfer of this kind with this client id."""
-        found = matching(self.of(name).transfers, is_async=is_async, client_transfer_id=client_transfer_id)
+        found = matching(self._state.funds_of(name).transfers, is_async=is_async, client_transfer_id=client_transfer_id)
         return next(found, None) if client_transfer_id else None
 
     def _check(self, member: SimAccount, source: BalanceKey, target: BalanceKey, amount: Money) -> None:
@@ -142,7 +138,7 @@ class CashService:
             self._hold(member, record)  # unreserved fees used some of it: the transfer waits for enough cash
             return
         record.is_complete = True
-        self.of(record.account).pending.remove(record)
+        self._state.funds_of(record.account).pending.remove(record)
         self._keep(record)
 
     def _keep(self, record: TransferRecord) -> None:
@@ -187,14 +183,14 @@ class CashService:
 
     def set_terms(self, name: str, **chosen: Any) -> None:
         """Change these settings of the account."""
-        terms = msgspec.structs.replace(self.of(name).terms, **chosen)
-        self.of(name).take(terms)
+        terms = msgspec.structs.replace(self._state.funds_of(name).terms, **chosen)
+        self._state.funds_of(name).take(terms)
         self._state.keep(f"terms/{name}", terms)
 
     def tier(self, name: str) -> str:
         """Return the higher of the usual tier and the granted one."""
         usual = self._state.options.usage_tier
-        return "advanced" if self.of(name).terms.is_advanced and usual == "basic" else usual
+        return "advanced" if self._state.funds_of(name).terms.is_advanced and usual == "basic" else usual
 
     def rates(self, name: str) -> tuple[int, int]:
         """Return the tokens per second, read and write: those of the options, or of the granted tier if higher."""
