@@ -15,9 +15,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.exchange.endpoints import funds, groups, programs, quotes, status, tiers
-from kalshi_cli.exchange.rest import call
-from kalshi_cli.exchange.rest.rate_limits import API_ROOT, RateLimiter
-from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.exchange.rest import call, rate_limits, signing
 
 if TYPE_CHECKING:
     import random
@@ -45,9 +43,9 @@ class KalshiClient(
         *,
         clock: Clock,
         rng: random.Random,
-        signer: Signer | None = None,
+        signer: signing.Signer | None = None,
         transport: httpx.BaseTransport | None = None,
-        limiter: RateLimiter | None = None,
+        limiter: rate_limits.RateLimiter | None = None,
         timeouts: call.Timeouts | None = None,
         is_read_only: bool = False,
         before_create: Callable[[TradingState], None] = lambda _reviewed: None,
@@ -56,7 +54,7 @@ class KalshiClient(
         machine: Clock | None = None,
         presign: bool = False,
     ) -> None:
-        limiter = limiter or RateLimiter(clock)
+        limiter = limiter or rate_limits.RateLimiter(clock)
         rest = call.RestTransport(
             rest_url,
             clock=machine or clock,
@@ -126,7 +124,7 @@ class KalshiClient(
     @staticmethod
     def check_path(path: str) -> str:
         """Return an API path without its root; raise UsageError for any other text."""
-        path = _plain(path).removeprefix(API_ROOT)
+        path = _plain(path).removeprefix(rate_limits.API_ROOT)
         if not _PATH.fullmatch(path) or any(part.strip(".") == "" for part in path[1:].split("/")):
             hint = "for example /portfolio/balance, with fields as -f NAME=VALUE"
             raise UsageError(f"Invalid path: {path[:80]!r}", hint=hint)

@@ -23,8 +23,7 @@ from typing import NamedTuple
 import httpx
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.net.dialing import connect_in_turn
-from kalshi_cli.net.plain_reply import read_plain_head
+from kalshi_cli.net import dialing, plain_reply
 
 IDLE_S = 30.0
 """A connection that was idle for longer is not used again: the server may just be closing it."""
@@ -125,7 +124,7 @@ class DeadlineTransport(httpx.BaseTransport):
             return socket.create_connection((address, port), within_s)
 
         try:
-            connected = connect_in_turn(self._addresses or url.host, port, left_s, connect)
+            connected = dialing.connect_in_turn(self._addresses or url.host, port, left_s, connect)
             try:
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self.context is not None:
@@ -229,7 +228,7 @@ class _Connection:
         """Send the request in one write, and read the head of its response."""
         self._write(_written(request), limits)
         self._receiver.limits = limits
-        if request.method != "HEAD" and (head := read_plain_head(self._reader.peek(1))) is not None:
+        if request.method != "HEAD" and (head := plain_reply.read_plain_head(self._reader.peek(1))) is not None:
             self._reader.read(head.size)
             body = _PlainBody(self._reader, head.length, partial(self._finish, release))
             return httpx.Response(head.status, headers=head.headers, stream=body, request=request)

@@ -18,21 +18,16 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.simulator.matching.member import SimAccount
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model import listing
-from kalshi_cli.simulator.model.event_queue import EventQueue
+from kalshi_cli.simulator.model import event_queue, listing, quote_records
 from kalshi_cli.simulator.model.journal import ExchangeJournal
-from kalshi_cli.simulator.model.quote_records import QuoteRecord, QuoteTerms, RfqRecord
 from kalshi_cli.simulator.model.records import AccountRecord, IndexTick, KeyRecord, PythTick, StateRecord
 from kalshi_cli.simulator.protocol import replies
 from kalshi_cli.simulator.protocol.gate import Authenticator, missing_signature
 from kalshi_cli.simulator.protocol.routing import BASE, RouteCall, Router
 from kalshi_cli.simulator.rest import api_keys, combos, live_data, programs, quotes, routes
 from kalshi_cli.simulator.stream import connection, hub, shuffle
-from kalshi_cli.simulator.trading.lifecycle import FeeChanges, Lifecycle
-from kalshi_cli.simulator.trading.order_gateway import OrderGateway
-from kalshi_cli.simulator.trading.pauses import PauseController
+from kalshi_cli.simulator.trading import lifecycle, order_gateway, pauses, transfers
 from kalshi_cli.simulator.trading.quotes import RfqService
-from kalshi_cli.simulator.trading.transfers import CashService
 
 T = TypeVar("T")
 STREAM_PATH = "/trade-api/ws/v2"
@@ -64,12 +59,12 @@ class SimulatedExchange:
         self.options = options or listing.ExchangeOptions()
         self._offset_ms = offset_ms
         self._state = SimulatorState(new_id, self.options, journal)
-        queue = EventQueue()
-        self._gateway = OrderGateway(self._state, queue)
-        self._life = Lifecycle(self._state, self._gateway, queue)
-        self._funds = CashService(self._state, self._gateway)
-        self._fees = FeeChanges(self._state, self._life)
-        self._pauses = PauseController(self._state, self._gateway)
+        queue = event_queue.EventQueue()
+        self._gateway = order_gateway.OrderGateway(self._state, queue)
+        self._life = lifecycle.Lifecycle(self._state, self._gateway, queue)
+        self._funds = transfers.CashService(self._state, self._gateway)
+        self._fees = lifecycle.FeeChanges(self._state, self._life)
+        self._pauses = pauses.PauseController(self._state, self._gateway)
         self._quotes = RfqService(self._state, self._gateway)
         self._combos = combos.ComboService(self._state, self._life)
         self._programs = programs.Programs(self._state)
@@ -377,9 +372,9 @@ class SimulatedExchange:
 
     def quote(
         self, account: str, rfq_id: str, yes_bid: Price, no_bid: Price, now: Ts, *, confirms_ms: int | None = None
-    ) -> QuoteRecord | replies.RejectionError:
+    ) -> quote_records.QuoteRecord | replies.RejectionError:
         """Answer an RFQ. An accepted quote is confirmed by itself after `confirms_ms`, if given."""
-        terms = QuoteTerms(rfq_id=rfq_id, yes_bid=yes_bid, no_bid=no_bid, confirms_ms=confirms_ms)
+        terms = quote_records.QuoteTerms(rfq_id=rfq_id, yes_bid=yes_bid, no_bid=no_bid, confirms_ms=confirms_ms)
         return self._perform(lambda: self._quotes.quote(account, terms, now), now)
 
     # -- the world: what is --
@@ -393,7 +388,7 @@ class SimulatedExchange:
         market = self._state.markets.get(ticker)
         return market.spec.legs if market is not None else ()
 
-    def unanswered(self, account: str) -> list[RfqRecord]:
+    def unanswered(self, account: str) -> list[quote_records.RfqRecord]:
         """Return the open RFQs of others that this account has not quoted."""
         return self._state.talks.unanswered(account)
 

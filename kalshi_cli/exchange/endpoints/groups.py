@@ -26,8 +26,7 @@ class OrderGroupEndpoints(Endpoints):
     def order_groups(self, subaccount: int | None = None) -> list[wire.groups.OrderGroup]:
         """Return every group, of all subaccounts unless one is given."""
         subaccount = self.whose(subaccount)
-        body = self._get(_GROUPS, {"subaccount": subaccount})
-        return wire.groups.read_groups(body, subaccount or 0)
+        return wire.groups.read_groups(self._get(_GROUPS, {"subaccount": subaccount}), subaccount or 0)
 
     def order_group(self, group_id: str, subaccount: int | None = None) -> wire.groups.OrderGroup:
         """Return one group with the ids of its orders."""

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, OutcomeUnknownError, UnreachableError
 from kalshi_cli.base.units import Qty, Ts, pluralize
-from kalshi_cli.core.model import messages
+from kalshi_cli.core.model import messages, order_terms
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.endpoints import base
 from kalshi_cli.exchange.rest.call import CANCEL, CREATE, CREATE_PATH, NO_CONTENT, ONCE, RetryPolicy
@@ -48,7 +47,7 @@ class OrderEndpoints(base.Endpoints):
 
         ValueError for any other order.
         """
-        if not order.reduce_only or order.tif is not TimeInForce.IOC:
+        if not order.reduce_only or order.tif is not order_terms.TimeInForce.IOC:
             raise ValueError(f"order {order.client_order_id} could do more than close")
         return self._create(order, ONCE, TradingState.HALTED)
 

@@ -11,8 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.model import orders, positions
 
 MAX_AHEAD_MS = 7_000
 """Maximum that such a time may be ahead of the local clock: trading stops at a skew of five seconds, and the exchange's
@@ -31,7 +30,7 @@ def limit_future_times(said: S, now: Ts, there: Ts) -> S:
     their times for good, and the local clock may be wrong for a moment. Expiration times, which lie in the future, are
     not limited.
     """
-    is_filed = isinstance(said, Fill | Settlement)
+    is_filed = isinstance(said, orders.Fill | positions.Settlement)
     latest = max(now, there) + MAX_AHEAD_MS if is_filed else now + MAX_AHEAD_MS
     changes = {name: Ts(latest) for name in _TIMES if (getattr(said, name, None) or 0) > latest}
     for name in _PARTS:

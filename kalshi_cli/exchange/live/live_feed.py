@@ -13,8 +13,7 @@ from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Message
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.live.dates import MAX_AHEAD_MS, limit_future_times
-from kalshi_cli.exchange.live.market_watch import MarketWatch
+from kalshi_cli.exchange.live import dates, market_watch
 from kalshi_cli.exchange.stream import frames, inbox, reader, sequencing
 
 SUSPENDED_S = 30.0
@@ -84,7 +83,7 @@ class LiveFeed:
         self._cannot_check = False
         self._ahead_ms = 0
         self._worst_lag_ms: int | None = None
-        self._watch = MarketWatch(self.client, self.clock, self.tell)
+        self._watch = market_watch.MarketWatch(self.client, self.clock, self.tell)
         self._watch.follow(markets)
         self._inbox: inbox.MessageQueue[sequencing.Said] = (
             self.stream.inbox if self.stream is not None else inbox.MessageQueue(0)
@@ -191,8 +190,8 @@ class LiveFeed:
         if not self._pending:
             self._inbox.take(self._pending)
         ts = said.ts
-        if ts > wall + MAX_AHEAD_MS:
-            said = limit_future_times(said, wall, self.client.max_server_time(now))
+        if ts > wall + dates.MAX_AHEAD_MS:
+            said = dates.limit_future_times(said, wall, self.client.max_server_time(now))
         if isinstance(said, BookDelta | BookSnapshot):
             lag_ms = wall - self._ahead_ms - said.ts
             if self._worst_lag_ms is None or lag_ms > self._worst_lag_ms:

@@ -11,10 +11,9 @@ from kalshi_cli.base import errors
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Qty, Ts, format_ts
 from kalshi_cli.core.account.order_index import ID_TAKEN
-from kalshi_cli.core.model import messages
+from kalshi_cli.core.model import markets, messages
 from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, CloseOrder, Effect, ResyncBook, SubmitOrder
 from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
-from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
@@ -234,7 +233,7 @@ class LiveVenue:
             self._hurry()
         if isinstance(message, messages.MarketChange):
             ticker, status = message.market.ticker, message.market.status
-            if status is MarketStatus.INACTIVE:
+            if status is markets.MarketStatus.INACTIVE:
                 self._inactive.add(ticker)
             elif ticker in self._inactive:
                 self._inactive.discard(ticker)

@@ -265,7 +265,7 @@ class RateLimiter:
             with self._numbers.held() as numbers:
                 return change(numbers)
         except StateFileError as error:
-            self._numbers, self._is_shared, self._part = LocalCounters(), False, 0.5
+            self._is_shared, self._numbers, self._part = False, LocalCounters(), 0.5
             self._fit()
             self._tell(f"The rate limit is not shared with other programs, so only half of it is used: {error.message}")
             return self._change(change)

@@ -21,8 +21,7 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, KalshiError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import FeedGap, FeedState
-from kalshi_cli.exchange.rest.exchange_clock import moment
-from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.exchange.rest import exchange_clock, signing
 from kalshi_cli.exchange.stream.inbox import MessageQueue
 from kalshi_cli.exchange.stream.sequencing import CHANNELS, Said, StreamSession
 from kalshi_cli.exchange.wire.replies import SET_CLOCK
@@ -106,7 +105,7 @@ class Stream:
     def __init__(
         self,
         ws_url: str,
-        signer: Signer,
+        signer: signing.Signer,
         clock: Clock,
         rng: random.Random,
         *,
@@ -378,7 +377,7 @@ class Stream:
 
 def _rejection(error: websocket.HandshakeError, now: Ts) -> CredentialsError:
     """Return the error for a handshake that was rejected: for the clock if it differs from the response's date."""
-    theirs = moment(error.date)
+    theirs = exchange_clock.moment(error.date)
     ahead_ms = 0 if theirs is None else now - theirs
     if error.status == 401 and abs(ahead_ms) > _CLOCK_OFF_MS:
         off = f"{abs(ahead_ms) // 1000} s {'ahead' if ahead_ms > 0 else 'behind'}"

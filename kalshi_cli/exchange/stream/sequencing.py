@@ -329,7 +329,10 @@ class StreamSession:
         if frame.id in self._pending:
             channel, tickers = self._pending.pop(frame.id)
             self._tell_once(f"{reason} ({channel})")
-            self._subscribe_without(channel, set(tickers), set(named))
+            wrong = set(tickers) & set(named)
+            self._unknown.setdefault(channel, set()).update(wrong)
+            if wrong and wrong != set(tickers):  # the whole channel was refused because of some of its markets
+                self._subscribe(channel)
             return [FeedGap(recv_ts, tickers, reason)] if channel == BOOK and tickers else []
         sid, action, tickers = self._asked.pop(frame.id or 0, (0, "", ()))
         subscription = self._subscriptions.get(sid)
@@ -337,12 +340,6 @@ class StreamSession:
             self._tell_once(reason)
             return []
         return self._refused(subscription, action, tickers, named, reason, recv_ts)
-
-    def _subscribe_without(self, channel: str, tickers: set[str], named: set[str]) -> None:
-        """Request the other markets after a whole channel was refused because of some of its markets."""
-        self._unknown.setdefault(channel, set()).update(tickers & named)
-        if tickers & named and tickers - named:
-            self._subscribe(channel)
 
     def _refused(
         self,

@@ -12,9 +12,8 @@ from kalshi_cli.base.units import Qty, Ts, format_price, format_qty
 from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.exchange.wire import values
+from kalshi_cli.exchange.wire import replies, values
 from kalshi_cli.exchange.wire.orders import cancel_params, check_about
-from kalshi_cli.exchange.wire.replies import is_definite
 
 # -- requests -----------------------------------------------------------------------------------------------------
 
@@ -176,7 +175,7 @@ def _placed(item: _Created | None, name: str, now: Ts) -> Placed:
         return messages.OrderUnknown(now, name, "the response does not mention this order")
     if item.error is not None:
         code = item.error.code.lower()
-        if is_definite(code) and not item.order_id:
+        if replies.is_definite(code) and not item.order_id:
             return messages.OrderRejected(now, name, code, item.error.text)
         reason = item.error.text or "an error without a reason"
         return messages.OrderUnknown(now, name, f"{ID_TAKEN}: {reason}" if code == ID_TAKEN else reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -10,8 +11,7 @@ from msgspec import field
 
 from kalshi_cli.core.model.markets import ComboLeg, MarketDetails
 from kalshi_cli.core.model.price_grid import PriceGrid
-from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.markets import MarketDetailsBody, details_of
+from kalshi_cli.exchange.wire import markets, values
 from kalshi_cli.exchange.wire.values import PriceRange, TsOfMoment, Unit, Wire, convert, grid_of
 
 
@@ -67,11 +67,7 @@ def combo_body(legs: Sequence[ComboLeg], *, with_market: bool) -> bytes:
 class _MadeBody(msgspec.Struct):
     event_ticker: str
     market_ticker: str
-    market: MarketDetailsBody | None = None
-
-
-def _made_combo(wire: _MadeBody) -> CreatedCombo:
-    return convert(CreatedCombo, wire, market=None if wire.market is None else details_of(wire.market))
+    market: Annotated[markets.MarketDetailsBody | None, Unit(markets.details_of)] = None
 
 
 _COLLECTION = values.of(Collection)
@@ -80,5 +76,5 @@ read_collection = values.single("multivariate_contract", *_COLLECTION, "a collec
 """`GET /multivariate_event_collections/{collection_ticker}`."""
 read_collections = values.paged("multivariate_contracts", *_COLLECTION, "collections")
 """`GET /multivariate_event_collections`."""
-read_made_combo = values.whole(_MadeBody, _made_combo, "the combo")
+read_made_combo = values.whole(_MadeBody, partial(convert, CreatedCombo), "the combo")
 """`POST /multivariate_event_collections/{collection_ticker}`."""

@@ -11,13 +11,12 @@ from kalshi_cli.base import units
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.markets import ComboLeg
-from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.markets import ComboLegBody, leg_of
+from kalshi_cli.exchange.wire import markets, values
 
 _Bid = Annotated[str, values.Unit(lambda text: values.outcome_price(text) or None)]
 _IsMine = Annotated[bool, values.Wire(Annotated[str, values.Unit(bool)], "")]
 _Target = Annotated[str | None, values.Unit(lambda text: units.parse_money(text) or None)]
-_Legs = Annotated[list[ComboLegBody] | None, values.Unit(lambda legs: tuple(map(leg_of, legs)), ())]
+_Legs = Annotated[list[markets.ComboLegBody] | None, values.Unit(lambda legs: tuple(map(markets.leg_of, legs)), ())]
 
 
 class Rfq(msgspec.Struct, frozen=True, kw_only=True):

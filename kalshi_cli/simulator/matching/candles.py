@@ -125,8 +125,7 @@ class CandleBuilder:
 
     def take(self, bar: BarRecord) -> None:
         """Add a bar from the journal, which yields the oldest first."""
-        bars = self._bars.setdefault(bar.ticker, {}).setdefault(bar.interval, {})
-        bars[bar.end] = bar
+        self._bars.setdefault(bar.ticker, {}).setdefault(bar.interval, {})[bar.end] = bar
 
     def drop(self, ticker: str) -> None:
         """Forget a market."""

@@ -11,8 +11,7 @@ from kalshi_cli.simulator.matching.collateral import book_fill, collateral, leg_
 from kalshi_cli.simulator.matching.member import NONE
 from kalshi_cli.simulator.matching.order_book import MatchPlan
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model import records
-from kalshi_cli.simulator.model.event_queue import EventQueue
+from kalshi_cli.simulator.model import event_queue, records
 
 _OF_ORDER = ("order_id", "client_order_id", "account", "ticker", "side", "subaccount", "exchange_index")
 """The attributes that a fill copies from its order."""
@@ -23,7 +22,7 @@ GROUP_WINDOW_MS = 15_000
 class MatchingEngine:
     """Moves orders, contracts and money. Every method leaves books, balances and reservations consistent."""
 
-    def __init__(self, state: SimulatorState, queue: EventQueue) -> None:
+    def __init__(self, state: SimulatorState, queue: event_queue.EventQueue) -> None:
         self.state = state
         self.queue = queue
 

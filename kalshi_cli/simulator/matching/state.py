@@ -16,8 +16,7 @@ from kalshi_cli.simulator.matching.candles import BarRecord, CandleBuilder
 from kalshi_cli.simulator.matching.collateral import FeeTerms
 from kalshi_cli.simulator.matching.mirror import DelayedView, Mirrored
 from kalshi_cli.simulator.matching.order_book import MatchingBook
-from kalshi_cli.simulator.model import records
-from kalshi_cli.simulator.model.calendar import FAR
+from kalshi_cli.simulator.model import calendar, records
 from kalshi_cli.simulator.model.journal import ExchangeJournal
 from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, ExchangeOptions, SeriesSpec
 from kalshi_cli.simulator.model.quote_records import BlockRecord, QuoteRecord, RfqRecord, RfqRecords
@@ -179,8 +178,7 @@ class SimulatorState:
 
     def add_trade(self, trade: records.TradeRecord) -> None:
         """Save a public trade."""
-        trades = self.trades[trade.ticker]
-        trades.append(trade)
+        self.trades[trade.ticker].append(trade)
         self.touch(f"trade/{trade.number % TRADES_KEPT}/{trade.ticker}", trade)
 
     def observe(self) -> None:
@@ -205,7 +203,7 @@ class SimulatorState:
         """Let reads catch up at once after the clock was set back."""
         for member in self.members.values():
             if member.mirror is not None:
-                member.mirror.at(Ts(FAR))
+                member.mirror.at(Ts(calendar.FAR))
 
     # -- starting again --
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from bisect import insort
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
-from kalshi_cli.core.market.fees import RoundingAccumulator
-from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.market import fees, order_book
 from kalshi_cli.core.model import markets, messages, order_terms, orders
 from kalshi_cli.simulator.paper.queue_position import QueuePlace, Taken, reaches
 
@@ -22,7 +21,7 @@ class Placed:
         self.order = order
         self.opening = opening
         self.queue: QueuePlace | None = None
-        self.rounding = RoundingAccumulator()
+        self.rounding = fees.RoundingAccumulator()
 
     @property
     def left(self) -> Qty:
@@ -40,7 +39,7 @@ class PaperMarket:
 
     __slots__ = ("book", "is_between", "market", "orders", "taken")
 
-    def __init__(self, book: OrderBook) -> None:
+    def __init__(self, book: order_book.OrderBook) -> None:
         self.book = book
         self.market: markets.Market | None = None
         self.is_between = False

@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.model.listing import ExchangeOptions
-from kalshi_cli.simulator.model.records import KeyRecord
+from kalshi_cli.simulator.model import listing, records
 from kalshi_cli.simulator.protocol.replies import HttpError, RejectionError, too_many
 
 KEY, TIMESTAMP, SIGNATURE = "kalshi-access-key", "kalshi-access-timestamp", "kalshi-access-signature"
@@ -60,17 +59,17 @@ class Authenticator:
 
     def __init__(
         self,
-        options: ExchangeOptions,
+        options: listing.ExchangeOptions,
         rates: Callable[[str], tuple[int, int]],
         capacities: Callable[[str], tuple[int, int]],
     ) -> None:
         self._options = options
         self._rates = rates
         self._capacities = capacities
-        self._keys: dict[str, tuple[KeyRecord, RSAPublicKey | Ed25519PublicKey]] = {}
+        self._keys: dict[str, tuple[records.KeyRecord, RSAPublicKey | Ed25519PublicKey]] = {}
         self._buckets: dict[tuple[str, bool, int], ServerTokenBucket] = {}
 
-    def admit(self, key: KeyRecord) -> None:
+    def admit(self, key: records.KeyRecord) -> None:
         """Accept signatures of this key; ValueError if it is neither RSA nor Ed25519."""
         parsed = load_pem_public_key(key.public_key)
         if not isinstance(parsed, (RSAPublicKey, Ed25519PublicKey)):
@@ -147,7 +146,7 @@ def _is_signed(key: RSAPublicKey | Ed25519PublicKey, signature: str, text: bytes
     return True
 
 
-def check_scope(key: KeyRecord, method: str, path: str) -> None:
+def check_scope(key: records.KeyRecord, method: str, path: str) -> None:
     """Refuse (403) a call that no scope of the key allows; `path` follows `/trade-api/v2`."""
     parent = "read" if method == "GET" else "write"
     called = f"{method} {path}"

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Price, Qty, Ts, format_price, format_qty
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.listing import OrderReceipt
 from kalshi_cli.simulator.model.quote_records import DECLINED, EXECUTED, OPEN, BlockRecord, QuoteRecord, RfqRecord
 from kalshi_cli.simulator.model.records import MarketRecord, StreamNotification
 from kalshi_cli.simulator.protocol.replies import Json
 from kalshi_cli.simulator.protocol.shapes import combo_json, rfc3339, show
-
-if TYPE_CHECKING:
-    from kalshi_cli.simulator.matching.state import SimulatorState
 
 
 def communications_id(user_id: str) -> str:

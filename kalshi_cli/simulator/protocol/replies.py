@@ -95,16 +95,11 @@ def too_many() -> HttpError:
 
 def respond(status: int, body: Json | None, now: Ts, late_ms: int = 0) -> Response:
     """Return a response with the `Date` header, which clients use to measure their clock."""
-    headers = {"date": http_date(now)}
+    headers = {"date": format_datetime(datetime.fromtimestamp(now // 1000, UTC), usegmt=True)}
     if body is None:
         return Response(status, headers, b"", late_ms)
     headers["content-type"] = "application/json"
     return Response(status, headers, msgspec.json.encode(body), late_ms)
-
-
-def http_date(now: Ts) -> str:
-    """Return a time in the format of HTTP headers."""
-    return format_datetime(datetime.fromtimestamp(now // 1000, UTC), usegmt=True)
 
 
 def matching(items: Iterable[T], **wanted: object) -> Iterator[T]:

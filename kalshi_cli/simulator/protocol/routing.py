@@ -124,8 +124,7 @@ def route(method: str, path: str, operation: str, **options: Any) -> Callable[[M
     """Declare a route that a method of `Routes` answers; `options` are the other fields of `Route`."""
 
     def declare(answer: M) -> M:
-        declared = Route(method, path, operation, answer, **options)
-        answer.__dict__.setdefault("routes", []).append(declared)
+        answer.__dict__.setdefault("routes", []).append(Route(method, path, operation, answer, **options))
         return answer
 
     return declare

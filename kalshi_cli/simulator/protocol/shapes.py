@@ -9,9 +9,8 @@ from typing import Any
 from zlib import crc32
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_money, format_price, format_qty, format_ts
-from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.model import markets, price_grid
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.simulator.matching.candles import BarRecord, Ohlc
 from kalshi_cli.simulator.matching.order_book import MatchingBook
 from kalshi_cli.simulator.model import records
@@ -56,12 +55,12 @@ def legacy(side: Side, asks_read_as: str) -> tuple[str, str]:
 
 
 @lru_cache(64)
-def ranges(grid: PriceGrid) -> list[Json]:
+def ranges(grid: price_grid.PriceGrid) -> list[Json]:
     """Return the bands of a price grid."""
     return [{name: format_price(getattr(band, name)) for name in ("start", "end", "step")} for band in grid.bands]
 
 
-def fees_json(fees: FeeSchedule | None, suffix: str = "") -> Json:
+def fees_json(fees: markets.FeeSchedule | None, suffix: str = "") -> Json:
     """Return a fee schedule, or null for None; `suffix` ends the names of the fields."""
     return {f"fee_type{suffix}": fees and fees.type.value, f"fee_multiplier{suffix}": fees and fees.multiplier / 1000}
 

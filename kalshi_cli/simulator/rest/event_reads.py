@@ -15,14 +15,13 @@ from kalshi_cli.simulator.model.records import FeeChangeRecord, MarketRecord
 from kalshi_cli.simulator.protocol.replies import Json, existing, invalid, matching, oldest
 from kalshi_cli.simulator.protocol.routing import RouteCall, public
 from kalshi_cli.simulator.protocol.shapes import event_json, fees_json, rfc3339, series_json, show
-from kalshi_cli.simulator.rest.historical import TieredRoutes
-from kalshi_cli.simulator.rest.market_reads import shown_as, whole_market
+from kalshi_cli.simulator.rest import historical, market_reads
 
 _STATUSES = ("unopened", "open", "closed", "settled")
 EVENTS_A_PAGE = 200
 
 
-class EventReads(TieredRoutes):
+class EventReads(historical.TieredRoutes):
     """Events, series and their future fees."""
 
     def __init__(self, state: SimulatorState) -> None:
@@ -45,7 +44,7 @@ class EventReads(TieredRoutes):
             event, markets = state.events[ticker], children[ticker]
             if is_combo(ticker) or (series and event.series_ticker != series) or (tickers and ticker not in tickers):
                 return False
-            if status and status not in {shown_as(market, call.now) for market in markets}:
+            if status and status not in {market_reads.shown_as(market, call.now) for market in markets}:
                 return False
             if updated is not None and _updated(markets) < updated * 1000:
                 return False
@@ -170,7 +169,7 @@ class EventReads(TieredRoutes):
         return [market for market in markets if not cutoff.has_market(market)]
 
     def _shown(self, markets: list[MarketRecord], call: RouteCall) -> list[Json]:
-        return [whole_market(self._state, market, call.now) for market in self._live(markets, call.now)]
+        return [market_reads.whole_market(self._state, market, call.now) for market in self._live(markets, call.now)]
 
     def _event(self, ticker: str, markets: list[MarketRecord], call: RouteCall) -> Json:
         event = self._state.events[ticker]

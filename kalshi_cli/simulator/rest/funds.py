@@ -17,8 +17,7 @@ from kalshi_cli.simulator.protocol.replies import Json, RejectionError, existing
 from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, Subaccount, private, route
 from kalshi_cli.simulator.protocol.shapes import show
 from kalshi_cli.simulator.rest.account_reads import exact
-from kalshi_cli.simulator.trading.order_gateway import OrderGateway
-from kalshi_cli.simulator.trading.transfers import CashService
+from kalshi_cli.simulator.trading import order_gateway, transfers
 
 UNLIMITED = 1_000_000
 """The value that is shown for an unlimited rate."""
@@ -82,9 +81,9 @@ post = partial(route, "POST", is_private=True)
 class FundsRoutes(Routes):
     """Tiers, deposits, subaccounts and transfers of an account."""
 
-    def __init__(self, state: SimulatorState, gateway: OrderGateway) -> None:
+    def __init__(self, state: SimulatorState, gateway: order_gateway.OrderGateway) -> None:
         super().__init__(state)
-        self._funds = CashService(state, gateway)
+        self._funds = transfers.CashService(state, gateway)
 
     # -- tiers --
 
@@ -146,8 +145,7 @@ class FundsRoutes(Routes):
     def create_subaccount(self, call: RouteCall) -> Json:
         """Open a subaccount."""
         self._free_of_lock(call)
-        wanted = call.read(_NewSubaccount)
-        self._known_shard(wanted.exchange_index)
+        self._known_shard(call.read(_NewSubaccount).exchange_index)
         if self._state.options.subaccounts_need_advanced and self._funds.tier(call.caller) == "basic":
             raise RejectionError(403, "forbidden", "subaccounts need Advanced API access")
         number = self._state.add_subaccount(self._member(call), call.now)

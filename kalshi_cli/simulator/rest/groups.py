@@ -21,8 +21,7 @@ class GroupRoutes(GatewayRoutes):
     @private(_GROUPS, "GetOrderGroups")
     def groups(self, call: RouteCall) -> Json:
         """Return the order groups; `{}` for an account without any, as recorded for perpetuals."""
-        owner = call.subaccount(None)
-        groups = matching(self._mirror(call).groups.values(), subaccount=owner)
+        groups = matching(self._mirror(call).groups.values(), subaccount=call.subaccount(None))
         found = [{"id": group.group_id, **_json(group)} for group in groups]
         return {"order_groups": found} if found else {}
 

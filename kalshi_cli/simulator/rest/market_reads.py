@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model.calendar import DAY
-from kalshi_cli.simulator.model.listing import is_combo
+from kalshi_cli.simulator.model import calendar, listing
 from kalshi_cli.simulator.model.records import MarketRecord, TradeRecord
 from kalshi_cli.simulator.protocol.replies import Json, Query, invalid, newest, oldest
 from kalshi_cli.simulator.protocol.routing import RouteCall, public
@@ -129,7 +128,7 @@ class Reads(TieredRoutes):
 def whole_market(state: SimulatorState, market: MarketRecord, now: Ts) -> Json:
     """Return a market with its prices of a day ago."""
     ticker = market.spec.ticker
-    before = state.candles.before(ticker, 60, Ts(now - DAY + 1))
+    before = state.candles.before(ticker, 60, Ts(now - calendar.DAY + 1))
     return market_json(market, state.books[ticker], now, before)
 
 
@@ -139,7 +138,7 @@ def shown_as(market: MarketRecord, now: Ts) -> str:
 
 
 def _is_wanted_combo(combos: str | None, market: MarketRecord) -> bool:
-    return combos is None or (combos == "only") is is_combo(market.spec.ticker)
+    return combos is None or (combos == "only") is listing.is_combo(market.spec.ticker)
 
 
 def _windows(query: Query, status: str | None) -> dict[str, tuple[int, int]]:

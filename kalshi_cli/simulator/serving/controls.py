@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -162,22 +163,15 @@ def read_command(name: str, body: bytes) -> AnyCommand:
     return command
 
 
+@dataclass(eq=False, repr=False)
 class Controls:
     """The controls of one exchange and its world. `offset_ms` and `shift` read and set the offset of the clock."""
 
-    def __init__(
-        self,
-        exchange: SimulatedExchange,
-        world: MarketSimulation,
-        offset_ms: Callable[[], int] = lambda: 0,
-        shift: Callable[[int], None] = lambda _offset_ms: None,
-        spots: SpotVenues | None = None,
-    ) -> None:
-        self._spots = spots
-        self._exchange = exchange
-        self._world = world
-        self.offset_ms = offset_ms
-        self._shift = shift
+    exchange: SimulatedExchange
+    world: MarketSimulation
+    offset_ms: Callable[[], int] = lambda: 0
+    shift: Callable[[int], None] = lambda _offset_ms: None
+    spots: SpotVenues | None = None
 
     def perform(self, command: AnyCommand, now: Ts) -> ControlReport:
         """Perform a command at once, and return the new state. ControlError if it fails."""
@@ -196,7 +190,7 @@ class Controls:
             case ClockCommand():
                 return self._set_clock(command, now)
             case ShuffleCommand():
-                self._exchange.set_shuffle(command.seed, now)
+                self.exchange.set_shuffle(command.seed, now)
                 return "messages are sent in order" if command.seed is None else "messages and responses are shuffled"
             case StreamCommand():
                 return self._upset(command, now)
@@ -206,7 +200,7 @@ class Controls:
                 return ""
 
     def _pause(self, command: PauseCommands, now: Ts) -> str:
-        exchange, ticker, shard = self._exchange, command.ticker, command.shard
+        exchange, ticker, shard = self.exchange, command.ticker, command.shard
         if ticker is not None:
             status = self._known(ticker)
             wanted = MarketStatus.ACTIVE if isinstance(command, PauseCommand) else MarketStatus.INACTIVE
@@ -228,7 +222,7 @@ class Controls:
         return f"{where} is paused; cancels are rejected too" if command.is_whole else f"trading is paused on {where}"
 
     def _end(self, command: MarketCommands, now: Ts) -> str:
-        exchange, ticker, status = self._exchange, command.ticker, self._known(command.ticker)
+        exchange, ticker, status = self.exchange, command.ticker, self._known(command.ticker)
         is_determined = status in (MarketStatus.DETERMINED, MarketStatus.DISPUTED, MarketStatus.AMENDED)
         if isinstance(command, CloseCommand):
             if status not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
@@ -257,12 +251,12 @@ class Controls:
                 raise ControlError("conflict", "The new time must be later; only --reset goes back")
         if after > FURTHEST_MS:
             raise ControlError("invalid", "More than a year from the machine's time")
-        self._shift(after)
+        self.shift(after)
         moved = Ts(now + after - before)
         if after < before:
-            self._world.rewind(moved)
-        self._world.advance(moved)
-        self._exchange.advance(moved)
+            self.world.rewind(moved)
+        self.world.advance(moved)
+        self.exchange.advance(moved)
         return (
             "the clock follows the machine" if after == 0 else f"the clock is {after / 1000:.0f} s ahead of the machine"
         )
@@ -271,31 +265,31 @@ class Controls:
         if (command.hang_up is None) == (command.error is None):
             raise ControlError("invalid", "Give either --hang-up or --error")
         if command.hang_up is not None:
-            return f"{pluralize(self._exchange.hang_up(command.hang_up), 'stream')} disconnected"
+            return f"{pluralize(self.exchange.hang_up(command.hang_up), 'stream')} disconnected"
         if command.error == 18:
-            self._exchange.fail_command(18)
+            self.exchange.fail_command(18)
             return "the next stream command times out"
         if command.channel not in CHANNELS:
             raise ControlError("invalid", f"Unknown channel; use one of {', '.join(CHANNELS)}")
         assert command.error is not None
-        ended = self._exchange.break_channel(command.channel, command.error, now)
+        ended = self.exchange.break_channel(command.channel, command.error, now)
         return f"{pluralize(ended, 'subscription')} ended"
 
     def _distort(self, command: SpotCommand) -> str:
-        if self._spots is None:
+        if self.spots is None:
             raise ControlError("conflict", "The simulated exchange is not served, so its outside prices are not in use")
         for venue in VENUES if command.venue is None else (command.venue,):
-            self._spots.faults[venue] = command.fault
+            self.spots.faults[venue] = command.fault
         return f"outside prices of {command.venue or 'all venues'}: {command.fault or 'normal'}"
 
     def _known(self, ticker: str) -> MarketStatus:
         try:
-            return self._exchange.status(ticker)
+            return self.exchange.status(ticker)
         except KeyError:
             raise ControlError("not_found", f"No market {ticker}") from None
 
     def _report(self, done: str) -> ControlReport:
-        exchange, standing = self._exchange, self._exchange.standing()
+        exchange, standing = self.exchange, self.exchange.standing()
         return ControlReport(
             done=done,
             time=exchange.time,

@@ -96,8 +96,7 @@ class SpotVenues:
             return _json(404, {"message": "NotFound"})
         if self.faults.get(venue) == "junk":
             return Response(200, {"content-type": "text/html"}, b"<html>down for maintenance</html>")
-        at = Ts(now - now % EVERY_MS)
-        return _json(200, _VENUES[venue].answer(name, self._trade(venue, coin, at)))
+        return _json(200, _VENUES[venue].answer(name, self._trade(venue, coin, Ts(now - now % EVERY_MS))))
 
     def _tell(self, stream: SpotStream, now: Ts) -> None:
         fault = self.faults.get(stream.venue, "")

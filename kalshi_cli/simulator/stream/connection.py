@@ -9,18 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.protocol.replies import Json
-from kalshi_cli.simulator.stream import commands
+from kalshi_cli.simulator.stream import commands, frames, shuffle
 from kalshi_cli.simulator.stream.subscription import BOOK, CHANNELS, TICKER, ChannelSubscription
-
-if TYPE_CHECKING:
-    from kalshi_cli.simulator.stream.frames import StreamSource
-    from kalshi_cli.simulator.stream.shuffle import MessageShuffler
 
 MAX_SUBSCRIPTIONS = 1_000
 
@@ -31,7 +26,7 @@ class Connection:
     `hung_up` says how the exchange ended it (`reset`, `close`) once the outbox is empty; otherwise it is empty.
     """
 
-    def __init__(self, source: StreamSource, account: str, on_close: Callable[[Connection], object]) -> None:
+    def __init__(self, source: frames.StreamSource, account: str, on_close: Callable[[Connection], object]) -> None:
         self.account = account
         self.outbox: deque[str] = deque()
         self.wake: Callable[[], None] = lambda: None
@@ -264,10 +259,10 @@ class Connection:
         self.outbox.append(text)
         self.wake()
 
-    def mix(self, shuffle: MessageShuffler) -> bool:
+    def mix(self, shuffler: shuffle.MessageShuffler) -> bool:
         """Shuffle the collected messages behind those that wait already; return whether any wait now."""
         if self._collected:
-            self._waiting += shuffle.mix(self._collected)
+            self._waiting += shuffler.mix(self._collected)
             self._collected = []
         return bool(self._waiting)
 

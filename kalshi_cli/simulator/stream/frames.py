@@ -11,8 +11,7 @@ from kalshi_cli.base.units import Price, Qty, Ts, format_price, format_qty
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.simulator.matching.order_book import MatchingBook
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model import records
-from kalshi_cli.simulator.model.listing import EventSpec, is_combo
+from kalshi_cli.simulator.model import listing, records
 from kalshi_cli.simulator.protocol import shapes
 from kalshi_cli.simulator.stream.subscription import FAST_INDEX, PYTH
 
@@ -120,7 +119,7 @@ def lifecycle_msg(changed: records.MarketChanged, market: records.MarketRecord) 
     shown: shapes.Json = {"event_type": changed.change, "market_ticker": changed.ticker}
     if changed.change in ("created", "price_level_structure_updated"):
         shown["price_level_structure"] = spec.price_structure
-        if not is_combo(spec.ticker):
+        if not listing.is_combo(spec.ticker):
             shown["price_ranges"] = shapes.ranges(spec.grid)
     match changed.change:
         case "created":
@@ -160,14 +159,14 @@ def _metadata(market: records.MarketRecord) -> shapes.Json:
     }
 
 
-def event_msg(event: EventSpec, exchange_index: int = 0) -> shapes.Json:
+def event_msg(event: listing.EventSpec, exchange_index: int = 0) -> shapes.Json:
     """Return a new event."""
     shown = shapes.show(event, "event_ticker title subtitle series_ticker")
     shown |= {"exchange_index": exchange_index, "collateral_return_type": ""}
     return shown | ({} if event.strike_date is None else {"strike_date": event.strike_date // 1000})
 
 
-def event_fees_msg(event: EventSpec) -> shapes.Json:
+def event_fees_msg(event: listing.EventSpec) -> shapes.Json:
     """Return the fees of an event; null means those of its series."""
     return {"event_ticker": event.event_ticker} | shapes.fees_json(event.fees, "_override")
 

@@ -10,9 +10,8 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model import listing, records
 from kalshi_cli.simulator.protocol.replies import Json
-from kalshi_cli.simulator.stream import frames, subscription
+from kalshi_cli.simulator.stream import frames, shuffle, subscription
 from kalshi_cli.simulator.stream.connection import Connection
-from kalshi_cli.simulator.stream.shuffle import MessageShuffler
 
 _MESSAGES: dict[type, tuple[str, str, Callable[[Any, SimulatorState], Json]]] = {
     records.TradeRecord: (subscription.TRADE, "trade", frames.trade_msg),
@@ -30,7 +29,7 @@ class Hub:
     def __init__(self, state: SimulatorState) -> None:
         self.state = state
         self.connections: dict[Connection, None] = {}
-        self.shuffle: MessageShuffler | None = None
+        self.shuffle: shuffle.MessageShuffler | None = None
         self.source = frames.StreamSource(state)
         self._stale: dict[str, None] = {}
         self._sent_at: dict[str, Ts] = {}

@@ -177,8 +177,7 @@ class OrderGateway:
         """Cancel orders that are placed soon after a cancel-all too, as documented for the kill switch."""
         member = self.state.members[account]
         numbers = range(member.record.subaccounts + 1) if subaccount is None else (subaccount,)
-        until = Ts(now + self.state.options.cancel_all_lasts_ms)
-        member.cancels_until |= dict.fromkeys(numbers, until)
+        member.cancels_until |= dict.fromkeys(numbers, Ts(now + self.state.options.cancel_all_lasts_ms))
 
     # -- money --
 

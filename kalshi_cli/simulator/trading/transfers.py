@@ -56,8 +56,7 @@ class CashService:
 
     def withdraw(self, name: str, amount: Money, now: Ts, *, subaccount: int = 0, exchange_index: int = 0) -> None:
         """Withdraw free cash."""
-        member = self._state.members[name]
-        if amount <= 0 or member.purse(subaccount, exchange_index).free < amount:
+        if amount <= 0 or self._state.members[name].purse(subaccount, exchange_index).free < amount:
             raise RejectionError(400, "insufficient_balance")
         self._gateway.add_cash(name, (subaccount, exchange_index), Money(-amount), now)
         self._note(name, amount, now, is_out=True)

@@ -14,10 +14,9 @@ import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
-from kalshi_cli.simulator.model import calendar
+from kalshi_cli.simulator.model import calendar, price_grids
 from kalshi_cli.simulator.model.calendar import DAY, HOUR, MINUTE
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec
-from kalshi_cli.simulator.model.price_grids import STRUCTURES
 from kalshi_cli.simulator.model.seeded_random import SeededRandom, stable_id
 from kalshi_cli.simulator.rest.live_data import SPORTS
 from kalshi_cli.simulator.world.underlyings import Paths, PriceSource
@@ -105,7 +104,7 @@ def _market(
         event_ticker=event.event_ticker,
         title=event.title,
         price_structure=structure,
-        grid=STRUCTURES[structure],
+        grid=price_grids.STRUCTURES[structure],
         open_time=opens,
         close_time=close,
         expected_expiration_time=Ts(close + ends_after_ms),
@@ -217,8 +216,7 @@ def temperature(paths: Paths, now: Ts) -> Iterator[Listing]:
 
 def index_range(paths: Paths, now: Ts) -> Iterator[Listing]:
     """Yield the close of the S&P 500 on the next business day, in ranges of 25 points."""
-    today = calendar.local(now).date()
-    first = calendar.business_day(today)
+    first = calendar.business_day(calendar.local(now).date())
     for day in (first, calendar.business_day(first + timedelta(days=1))):
         close = calendar.moment(day, 16)
         before = day - timedelta(days=3 if day.weekday() == 0 else 1)

@@ -13,9 +13,8 @@ import msgspec
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.simulator.model.listing import SeriesSpec
-from kalshi_cli.simulator.world import families
+from kalshi_cli.simulator.world import families, underlyings
 from kalshi_cli.simulator.world.families import BTC, ETH, Listing
-from kalshi_cli.simulator.world.underlyings import Paths
 
 _CF = ("CF Benchmarks", "https://www.cfbenchmarks.com/")
 _FEES = FeeSchedule(FeeType.QUADRATIC, 1000)
@@ -64,7 +63,7 @@ class MarketListings:
     """The open markets, their fair values and their outcomes."""
 
     def __init__(self, seed: int, shards: int = 1) -> None:
-        self.paths = Paths(seed)
+        self.paths = underlyings.Paths(seed)
         self._shards = {series: shard for series, shard in SHARDS.items() if shard < shards}
 
     def open_at(self, now: Ts) -> list[Listing]:

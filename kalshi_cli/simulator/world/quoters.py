@@ -12,9 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
-from kalshi_cli.core.model.markets import FeeSchedule, FeeType
-from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.model.price_grid import PriceGrid
+from kalshi_cli.core.model import markets, order_terms, price_grid
 from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model import listing, quote_records
 from kalshi_cli.simulator.model.seeded_random import SeededRandom
@@ -41,7 +39,7 @@ MAKER_STYLES = (
     RfqMakerStyle(account="quoter-2", margin=0.025, confirms_ms=400),
 )
 
-_COMBO_FEES = FeeSchedule(FeeType.WITH_COMBO_MAKER, 1000)
+_COMBO_FEES = markets.FeeSchedule(markets.FeeType.WITH_COMBO_MAKER, 1000)
 _GAMES = ("KXNBAGAME", "KXMLBGAME")
 COMBO_SERIES = tuple(
     listing.SeriesSpec(
@@ -110,6 +108,6 @@ class RfqMaker:
         return None if fair is None else min(max(fair, _LEAST), _MOST)
 
 
-def _bid(grid: PriceGrid, dollars: float) -> Price:
+def _bid(grid: price_grid.PriceGrid, dollars: float) -> Price:
     """Return a price on the grid, rounded down, or DECLINED. Grids are symmetric in YES and NO."""
-    return grid.snap(BID, Price(int(dollars * ONE_DOLLAR))) or quote_records.DECLINED
+    return grid.snap(order_terms.BID, Price(int(dollars * ONE_DOLLAR))) or quote_records.DECLINED

@@ -15,8 +15,7 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.listing import EventSpec
-from kalshi_cli.simulator.protocol.replies import Request
-from kalshi_cli.simulator.protocol.routing import BASE
+from kalshi_cli.simulator.protocol import replies, routing
 from kalshi_cli.simulator.world.families import BTC, ETH, GOLD, Listing
 from kalshi_cli.simulator.world.listings import SERIES, MarketListings
 from kalshi_cli.simulator.world.quoters import COMBO_SERIES, MAKER_STYLES, RfqMaker, collections
@@ -251,7 +250,7 @@ class MarketSimulation:
 
     def _earlier(self, ticker: str) -> Listing | None:
         """Return the listing of a market from before this process, or None for a market of another origin."""
-        reply = self._exchange.handle(Request("GET", f"{BASE}/markets/{ticker}"), self._at)
+        reply = self._exchange.handle(replies.Request("GET", f"{routing.BASE}/markets/{ticker}"), self._at)
         shown = msgspec.json.decode(reply.body)["market"]
         moments = (Ts(parse_ts(shown["close_time"]) - 1), parse_ts(shown["open_time"]))  # the close may have moved
         found = (x for at in moments for x in self._catalogue.open_at(at) if x.market.ticker == ticker)
