@@ -117,13 +117,13 @@ class _EventNames(msgspec.Struct, gc=False):
 
 
 class _Lifecycle(msgspec.Struct, gc=False):
-    event_type: str
-    market_ticker: str
-    open_ts: int | None = None
-    close_ts: int | None = None
-    result: str | None = None
-    settlement_value: str | None = None
-    price_ranges: tuple[wire_values.PriceRange, ...] | None = None
+    kind: str = field(name="event_type")
+    ticker: str = field(name="market_ticker")
+    open_time: wire_values.Seconds | None = field(name="open_ts", default=None)
+    close_time: wire_values.Seconds | None = field(name="close_ts", default=None)
+    result: wire_values.Text = None
+    settlement_value: wire_values.OptionalPrice = None
+    grid: wire_values.OptionalGrid = field(name="price_ranges", default=None)
     additional_metadata: _EventNames | None = None
 
 
@@ -446,17 +446,8 @@ def _order_state(body: _UserOrder, recv_ts: Ts) -> messages.OrderState:
 
 
 def _lifecycle(body: _Lifecycle, recv_ts: Ts) -> MarketLifecycleEvent:
-    return MarketLifecycleEvent(
-        ts=recv_ts,
-        ticker=body.market_ticker,
-        kind=body.event_type,
-        event_ticker=body.additional_metadata.event_ticker if body.additional_metadata else "",
-        open_time=None if body.open_ts is None else wire_values.seconds(body.open_ts),
-        close_time=None if body.close_ts is None else wire_values.seconds(body.close_ts),
-        result=body.result or "",
-        settlement_value=wire_values.outcome_price(body.settlement_value) if body.settlement_value else None,
-        grid=wire_values.grid_of(body.price_ranges) if body.price_ranges else None,
-    )
+    event_ticker = body.additional_metadata.event_ticker if body.additional_metadata else ""
+    return wire_values.convert(MarketLifecycleEvent, body, ts=recv_ts, event_ticker=event_ticker)
 
 
 def _group_change(body: _Group, recv_ts: Ts) -> messages.GroupChange:

@@ -254,7 +254,7 @@ class StreamSession:
             if frame.msg.market_ticker not in subscription.fresh:
                 return self._early_delta(subscription, frame.msg.market_ticker, recv_ts)
         elif isinstance(frame, frames.LifecycleFrame):
-            if self._wanted and frame.msg.market_ticker not in self._wanted:
+            if self._wanted and frame.msg.ticker not in self._wanted:
                 return []
         elif isinstance(frame, frames.FillFrame | frames.UserOrderFrame | frames.GroupFrame):
             if ACCOUNT_CHANNELS[type(frame)] not in self._channels:

@@ -12,7 +12,7 @@ from msgspec import field
 from kalshi_cli.core.model.markets import ComboLeg, MarketDetails
 from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.exchange.wire import markets, values
-from kalshi_cli.exchange.wire.values import PriceRange, TsOfMoment, Unit, Wire, convert, grid_of
+from kalshi_cli.exchange.wire.values import TsOfMoment, Unit, Wire, convert
 
 
 class LegEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +26,6 @@ class LegEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _LegEvents = Annotated[tuple[LegEvent, ...] | None, Unit(tuple, ())]
-_Grid = Annotated[tuple[PriceRange, ...] | None, Unit(lambda ranges: grid_of(ranges) if ranges else None)]
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +44,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     size_max: int
     exchange_index: int = 0
     price_structure: str = field(name="price_level_structure", default="")
-    grid: Annotated[PriceGrid | None, Wire(_Grid, None)] = field(name="price_ranges")
+    grid: Annotated[PriceGrid | None, Wire(values.OptionalGrid, None)] = field(name="price_ranges")
 
 
 class CreatedCombo(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,46 +26,39 @@ def _price(text: str | None) -> Price | None:
     return values.outcome_price(text) if text else None
 
 
-_AnyPrice = Annotated[str | None, Unit(_price)]
 _AnyQuote = Annotated[str | None, Unit(_quote)]
 
 
-class ListedMarketBody(msgspec.Struct, gc=False):
+class _MarketBody(msgspec.Struct, gc=False, kw_only=True):
+    """The fields that both of the next two need."""
+
+    ticker: str
+    event_ticker: str
+    status: str
+    yes_bid_dollars: str
+    yes_ask_dollars: str
+    last_price_dollars: str
+    volume_fp: str
+    volume_24h_fp: str
+    open_interest_fp: str
+    title: str = ""
+    yes_sub_title: str = ""
+
+
+class ListedMarketBody(_MarketBody, gc=False, kw_only=True):
     """The fields that lists show; the rest of the object is skipped."""
 
-    ticker: str
-    event_ticker: str
-    status: str
-    yes_bid_dollars: str
-    yes_ask_dollars: str
-    last_price_dollars: str
-    volume_fp: str
-    volume_24h_fp: str
-    open_interest_fp: str
     close_time: str
-    title: str = ""
-    yes_sub_title: str = ""
 
 
-class MarketSummaryBody(msgspec.Struct, gc=False):
+class MarketSummaryBody(_MarketBody, gc=False, kw_only=True):
     """The fields that trading needs; the rest of the object is skipped."""
 
-    ticker: str
-    event_ticker: str
-    status: str
     price_ranges: tuple[values.PriceRange, ...]
-    yes_bid_dollars: str
     yes_bid_size_fp: str
-    yes_ask_dollars: str
     yes_ask_size_fp: str
-    last_price_dollars: str
-    volume_fp: str
-    volume_24h_fp: str
-    open_interest_fp: str
     open_time: Moment
     close_time: Moment
-    title: str = ""
-    yes_sub_title: str = ""
     result: str = ""
     expected_expiration_time: Moment | None = None
     settlement_value_dollars: str | None = None
@@ -89,7 +82,7 @@ class ComboLegBody(msgspec.Struct, gc=False):
     event_ticker: str = ""
     market_ticker: str = ""
     side: str = ""
-    settlement_value: _AnyPrice = field(name="yes_settlement_value_dollars", default=None)
+    settlement_value: values.OptionalPrice = field(name="yes_settlement_value_dollars", default=None)
 
 
 class MarketDetailsBody(MarketSummaryBody, gc=False):
@@ -105,10 +98,10 @@ class MarketDetailsBody(MarketSummaryBody, gc=False):
     settlement_timer_s: int | None = field(name="settlement_timer_seconds", default=None)
     previous_bid: _AnyQuote = field(name="previous_yes_bid_dollars", default=None)
     previous_ask: _AnyQuote = field(name="previous_yes_ask_dollars", default=None)
-    notional: _AnyPrice = field(name="notional_value_dollars", default=None)
+    notional: values.OptionalPrice = field(name="notional_value_dollars", default=None)
     expiration_value: str = ""
     settlement_bounds: str = field(name="settlement_bounds_type", default="")
-    settlement_floor: _AnyPrice = field(name="settlement_floor_dollars", default=None)
+    settlement_floor: values.OptionalPrice = field(name="settlement_floor_dollars", default=None)
     functional_strike: Text = None
     custom_strike: dict[str, object] | None = None
     mve_collection: Text = field(name="mve_collection_ticker", default=None)
@@ -148,7 +141,6 @@ def listed_market_of(wire: ListedMarketBody) -> ListedMarket:
 
 def market_of(wire: MarketSummaryBody) -> Market:
     """Return the fields that trading needs; ValueError for an unreadable field."""
-    value = wire.settlement_value_dollars
     try:
         return Market(
             ticker=wire.ticker,
@@ -168,7 +160,7 @@ def market_of(wire: MarketSummaryBody) -> Market:
             close_time=values.ts_of(wire.close_time),
             expected_expiration_time=values.parse_optional_time(wire.expected_expiration_time),
             result=wire.result,
-            settlement_value=values.outcome_price(value) if value else None,
+            settlement_value=_price(wire.settlement_value_dollars),
             settlement_ts=values.parse_optional_time(wire.settlement_ts),
             exchange_index=wire.exchange_index,
             subtitle=wire.yes_sub_title,

@@ -275,6 +275,8 @@ Count = Annotated[str, Unit(parse_non_negative_count)]
 Text = Annotated[str | None, Unit(str, "")]
 Number = Annotated[int | None, Unit(int, 0)]
 Names = Annotated[tuple[str, ...] | None, Unit(tuple, ())]
+OptionalPrice = Annotated[str | None, Unit(lambda text: outcome_price(text) if text else None)]
+OptionalGrid = Annotated[tuple[PriceRange, ...] | None, Unit(lambda ranges: grid_of(ranges) if ranges else None)]
 Json = dict[str, object]
 Object = Annotated[Json | None, Unit(dict, {})]
 
