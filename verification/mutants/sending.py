@@ -9,8 +9,8 @@ SENDING = (
         "a batch without an answer is in doubt",
         "orders of it that rest are taken for refused, and count in no limit (F10)",
         "exchange/endpoints/orders.py",
-        "return [messages.OrderUnknown(self._clock.now(), order.client_order_id, why) for order in orders]",
-        'return [messages.OrderRejected(self._clock.now(), order.client_order_id, "", why) for order in orders]',
+        "return [messages.OrderUnknown(now, order.client_order_id, why) for order in orders]",
+        'return [messages.OrderRejected(now, order.client_order_id, "", why) for order in orders]',
         ("tests/exchange/endpoints/test_order_changes.py",),
     ),
     Mutant(

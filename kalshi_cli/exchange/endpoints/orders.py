@@ -63,14 +63,11 @@ class OrderEndpoints(base.Endpoints):
             reply = self._rest.call(
                 "POST", _BATCH, CREATE, subject=subject, body=body, items=len(orders), reviewed=reviewed
             )
-            return wire_changes.read_created_many(reply, orders, self._clock.now())
-        except (OutcomeUnknownError, ResponseFormatError) as error:
-            why = (
-                base.unreadable_reply_error(subject, error).message
-                if isinstance(error, ResponseFormatError)
-                else error.message
-            )
-            return [messages.OrderUnknown(self._clock.now(), order.client_order_id, why) for order in orders]
+            with base.understood(subject):
+                return wire_changes.read_created_many(reply, orders, self._clock.now())
+        except OutcomeUnknownError as error:
+            now, why = self._clock.now(), error.message
+            return [messages.OrderUnknown(now, order.client_order_id, why) for order in orders]
         except (ExchangeError, UnreachableError) as error:
             code = "credentials" if isinstance(error, CredentialsError) else error.code
             return [

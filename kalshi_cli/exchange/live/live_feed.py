@@ -337,9 +337,8 @@ class LiveFeed:
             self._cannot_poll = True
             return
         self._cannot_poll = False
-        self._watch.mark(
-            self._watch.tickers, MARKETS_EVERY_S
-        )  # without a stream nothing announces a pause or a moved close
+        # Without a stream nothing announces a pause or a moved close.
+        self._watch.mark(self._watch.tickers, MARKETS_EVERY_S)
         read, read_wall = self.clock.monotonic(), self.clock.now()
         for book in books:
             age_s = max(self.clock.monotonic() - read, (self.clock.now() - read_wall) / 1000)

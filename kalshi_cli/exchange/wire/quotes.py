@@ -198,9 +198,8 @@ _BLOCK = values.wire_of(BlockTrade, ("seller_order_id", str, ""))
 
 def _rfq(wire: Any) -> Rfq:
     is_by_cost = wire.target is not None and units.parse_money(wire.target) != 0
-    return values.convert(
-        Rfq, wire, qty=None if is_by_cost else values.parse_non_negative_count(wire.qty)
-    )  # "0.00" next to a cost
+    qty = None if is_by_cost else values.parse_non_negative_count(wire.qty)  # "0.00" next to a cost
+    return values.convert(Rfq, wire, qty=qty)
 
 
 def _quote(wire: Any) -> RfqQuote:

@@ -69,9 +69,8 @@ def second_wednesday(year: int, month: int) -> date:
 
 def maintenance(now: int) -> tuple[Ts, Ts]:
     """Return the running or next weekly maintenance: Thursdays from 03:00 to 05:00 (API.md section 1)."""
-    return _maintenance(
-        now // HOUR
-    )  # every request calls this; New York is whole hours from UTC, so one result per hour is enough
+    # Every request calls this; New York is whole hours from UTC, so one result per hour is enough.
+    return _maintenance(now // HOUR)
 
 
 @lru_cache(8)

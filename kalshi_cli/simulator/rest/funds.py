@@ -309,9 +309,8 @@ def _uuid(text: str) -> None:
 
 def _movement_json(one: MovementRecord) -> Json:
     times = dict.fromkeys(("created_ts", "finalized_ts"), one.created // 1000)
-    return (
-        show(one, "id amount_cents", id=one.movement_id) | times | {"status": "applied", "type": "ach", "fee_cents": 0}
-    )
+    same = {"status": "applied", "type": "ach", "fee_cents": 0}
+    return show(one, "id amount_cents", id=one.movement_id) | times | same
 
 
 def _moved_json(one: TransferRecord) -> Json:

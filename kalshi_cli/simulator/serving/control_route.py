@@ -58,10 +58,8 @@ class ControlRoute:
         return Response(200, {"content-type": "application/json"}, msgspec.json.encode(report))
 
     def _perform(self, request: Request, now: Ts, service: Service) -> controls.ControlReport:
-        command, others = (
-            controls.read_command(request.path.removeprefix(PREFIX), request.body),
-            service.connections - 1,
-        )
+        command = controls.read_command(request.path.removeprefix(PREFIX), request.body)
+        others = service.connections - 1
         if isinstance(command, controls.StopCommand):
             if others > 0:
                 raise controls.ControlError("conflict", f"{pluralize(others, 'other connection')} open")

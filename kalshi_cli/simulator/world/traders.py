@@ -170,11 +170,8 @@ class TakerFlow:
         if price is not None:
             order = NewOrder(ticker=market.ticker, side=side, price=price, qty=qty, tif=TimeInForce.IOC)
             if rests:
-                order.tif, order.post_only, order.expires = (
-                    TimeInForce.GTC,
-                    True,
-                    Ts(now + 1000 * (15 + rng.below(60))),
-                )
+                order.tif, order.post_only = TimeInForce.GTC, True
+                order.expires = Ts(now + 1000 * (15 + rng.below(60)))
             self._exchange.submit(account, order, now)
 
 

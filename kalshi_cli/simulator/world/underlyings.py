@@ -61,9 +61,8 @@ class PricePath:
         self._tents: list[tuple[float, float]] = [(math.nan, 0.0)] * _LEVELS
         self._slot = (math.nan, 0.0, 0.0)  # the last slot of jumps, its jump and when in it
         self._points: dict[float, float] = {}  # offsets, because several markets use the same moments
-        self._known: tuple[tuple[int, Ts, int], tuple[float, float]] | None = (
-            None  # the last outlook, which many strikes use
-        )
+        # The last outlook, which many strikes use.
+        self._known: tuple[tuple[int, Ts, int], tuple[float, float]] | None = None
 
     def at(self, ts: int) -> float:
         """Return the value at a moment, in the unit of the source."""
