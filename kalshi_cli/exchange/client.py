@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import httpx
 
@@ -16,9 +16,6 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.exchange.endpoints import funds, groups, programs, quotes, status, tiers
 from kalshi_cli.exchange.rest import call, rate_limits, signing
-
-if TYPE_CHECKING:
-    import random
 
 
 class KalshiClient(

@@ -13,13 +13,14 @@ three ways:
 from __future__ import annotations
 
 import math
+import random
 import re
 import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, InitVar, dataclass
 from functools import lru_cache, partial, wraps
-from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -37,9 +38,6 @@ from kalshi_cli.exchange.rest.signing import NEVER, ReadySignatures, Signer
 from kalshi_cli.exchange.wire import replies
 from kalshi_cli.net.body import read_body
 from kalshi_cli.net.deadline_transport import DeadlineTransport
-
-if TYPE_CHECKING:
-    import random
 
 P = ParamSpec("P")
 T = TypeVar("T")

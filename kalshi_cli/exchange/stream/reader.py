@@ -6,13 +6,14 @@ every order book as unusable, and leads to a reconnect after a growing pause.
 
 from __future__ import annotations
 
+import random
 import selectors
 import socket
 import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,9 +29,6 @@ from kalshi_cli.exchange.wire.replies import SET_CLOCK
 from kalshi_cli.net import websocket
 from kalshi_cli.net.reconnect import Backoff
 from kalshi_cli.net.websocket import BINARY, CLOSE, PING, TEXT, Framing, FramingError
-
-if TYPE_CHECKING:
-    import random
 
 _CHUNK = 256 * 1024
 _MAX_REFUSALS = 3
