@@ -184,18 +184,25 @@ def rejection_error(what: str, status: int, body: bytes, skew_ms: int | None = N
         return errors.RateLimitedError(message, hint=WAIT_FOR_LIMIT, status=status, details=details)
     if not 400 <= status < 500:
         return unproven(what, status, refusal)
-    kind, code, hint = errors.ExchangeError, f"http_{status}", error_hint(refusal.code, details)
     if status == 403:
-        kind, code = errors.CredentialsError, "forbidden"
         hint = error_hint(refusal.code, f"{refusal.message} {details}")
         hint = hint or "the key lacks a scope, or is restricted to a subaccount or region; see `kalshi keys`"
-    elif status == 410:
-        message, code = f"The exchange has removed {what} (410): {said}", "gone"
-        hint = "kalshi is too old for the exchange: update it, and trade on the web site until then"
-    elif status == 404:
-        kind, code, hint = errors.NotFoundError, "", hint or _missing_hint(what)
+        return errors.CredentialsError(
+            message, hint=hint, code=refusal.code or "forbidden", status=status, details=details
+        )
+    if status == 410:
+        return errors.ExchangeError(
+            f"The exchange has removed {what} (410): {said}",
+            hint="kalshi is too old for the exchange: update it, and trade on the web site until then",
+            code=refusal.code or "gone",
+            status=status,
+            details=details,
+        )
+    kind, code, hint = errors.ExchangeError, refusal.code or f"http_{status}", error_hint(refusal.code, details)
+    if status == 404:
+        kind, code, hint = errors.NotFoundError, refusal.code, hint or _missing_hint(what)
     hint = hint or "nothing was changed; see the command's -h"
-    return kind(message, hint=hint, code=refusal.code or code, status=status, details=details)
+    return kind(message, hint=hint, code=code, status=status, details=details)
 
 
 def _bad_credentials(
