@@ -7,17 +7,20 @@ import http.client
 import importlib.util
 import json
 import os
+import sqlite3
 import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import pytest
 from support.places import ROOT
+from support.processes import start_program
 from support.receivers import receiving
 from support.resources import Resources, open_resources
 from support.served import bare_variables, eventually, program, set_variables
@@ -26,7 +29,7 @@ from support.trading import TradingLoop
 
 from kalshi_cli.app.inputs import run_inputs
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.errors import ExitCode, KalshiError, UsageError
 from kalshi_cli.base.text import redact
 from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.config.config import Config
@@ -68,12 +71,26 @@ class Sim:
     def now(self) -> Ts:
         return Ts(SystemClock().now() + self._ahead_ms)
 
-    def trade(self, strategy: str, *params: str, duration: str = "10s") -> dict[str, Any]:
+    def trade(self, strategy: str, *params: str, stdin: IO[str] | int = subprocess.DEVNULL) -> dict[str, Any]:
+        """The summary of a run that is ended as soon as something has traded."""
         given = [word for param in params for word in ("--param", param)]
-        ended = program("trade", "--strategy", strategy, "--series", "KXBTCD", "--json", "--duration", duration, *given)
-        assert ended.code == 0, ended.err
-        found: dict[str, Any] = ended.json
+        words = ("trade", "--strategy", strategy, "--series", "KXBTCD", "--json", *given)
+        with (self.folder / "said").open("w+") as said:
+            loop = start_program(words, os.environ, self.folder, stdin=stdin, stderr=said)
+            try:
+                eventually(lambda: self._has_traded() or loop.poll() is not None)
+            finally:
+                loop.terminate()
+                out, _ = loop.communicate(timeout=60)
+            assert loop.returncode == ExitCode.TERMINATED, said.seek(0) or said.read()
+        found: dict[str, Any] = json.loads(out)
         return found
+
+    def _has_traded(self) -> bool:
+        path = self.folder / "state" / "sim" / "state.db"
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+            return bool(file.execute("SELECT 1 FROM fills").fetchone())
+        return False  # the file is being made
 
 
 @pytest.fixture
@@ -91,7 +108,7 @@ def test_model_edge_trades_on_the_worlds_own_chances_from_a_file(running: Sim) -
     assert summary["live_orders"] == 0
 
 
-def test_news_trades_on_what_comes_over_standard_input(running: Sim, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_news_trades_on_what_comes_over_standard_input(running: Sim) -> None:
     """Each second's signals are new ones: what comes before there are books is not traded on."""
     reading, writing = os.pipe()
     over = threading.Event()
@@ -106,9 +123,8 @@ def test_news_trades_on_what_comes_over_standard_input(running: Sim, monkeypatch
     thread = threading.Thread(target=write)
     thread.start()
     with os.fdopen(reading) as stdin:
-        monkeypatch.setattr(sys, "stdin", stdin)
         try:
-            summary = running.trade("news", "source=-", "max_shift=0.20", "max_markets=50")
+            summary = running.trade("news", "source=-", "max_shift=0.20", "max_markets=50", stdin=stdin)
         finally:
             over.set()
             thread.join()
