@@ -112,15 +112,15 @@ def test_what_a_copy_heard_of_from_the_stream_makes_harmless_may_go() -> None:
 @pytest.mark.parametrize(
     ("missing", "seed", "said"),
     [
-        ({"order_rate"}, 49, "orders that open within a minute"),
+        ({"order_rate"}, 209, "orders that open within a minute"),
         ({"live_orders"}, 459, "live orders:"),
         ({"churn"}, 19, "can churn"),
-        ({"open_positions"}, 229, "open positions:"),
+        ({"open_positions"}, 299, "open positions:"),
         ({"market_limit"}, 59, "KXSIM-26JUL-T3 can lose"),
         ({"event_limit"}, 299, "KXSIM-26JUN can lose"),
-        ({"category_limit"}, 229, "Financials can lose"),
+        ({"category_limit"}, 29, "Financials can lose"),
         ({"budget"}, 99, "market-maker can lose"),
-        ({"exposure_limit"}, 69, "the account can lose"),
+        ({"exposure_limit"}, 9, "the account can lose"),
         ({"position_limit"}, 29, "can come to"),
     ],
 )
