@@ -56,6 +56,9 @@ class LoopbackServer:
 
 
 class _Server(WSGIServer):
+    request_queue_size = 8 * MAX_CLIENTS
+    """With the 5 of the standard library, a client of a burst waits for a second until its system tries again."""
+
     def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
         self._places = threading.BoundedSemaphore(MAX_CLIENTS)
         self._serving: dict[socket.socket, threading.Thread] = {}  # oldest first

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 
 from kalshi_cli.feeds.signal_hook import SignalHook
+from kalshi_cli.net import loopback_server
 from kalshi_cli.net.loopback_server import MAX_CLIENTS, REQUEST_S, read_page
 from kalshi_cli.telemetry.metrics import Metrics, MetricsServer
 
@@ -64,7 +65,8 @@ def test_there_is_a_limit_of_threads_and_the_slowest_goes_first(metrics: Metrics
         assert clients[0].recv(1) == b"", "the first was ended"
 
 
-def test_a_client_that_never_finishes_is_ended(metrics: MetricsServer) -> None:
+def test_a_client_that_never_finishes_is_ended(metrics: MetricsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loopback_server._Quiet, "timeout", 0.2)
     with slow(metrics.port, 1, b"GET /metr") as (client,):
         began = time.monotonic()
         client.settimeout(30)
@@ -138,9 +140,12 @@ def test_two_servers_never_share_a_port(metrics: MetricsServer) -> None:
         MetricsServer(Metrics(env="sim").registry, metrics.port)
 
 
-def test_a_page_of_a_local_server_can_be_read_and_anything_else_is_an_error(metrics: MetricsServer) -> None:
+def test_a_page_of_a_local_server_can_be_read_and_anything_else_is_an_error(
+    metrics: MetricsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "trading_run{" in read_page(metrics.port, "/metrics")
     with pytest.raises(OSError, match="404"):
         read_page(metrics.port, "/other")
+    monkeypatch.setattr(loopback_server, "REQUEST_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(OSError, match="timed out"):
         read_page(silent.getsockname()[1], "/metrics")
