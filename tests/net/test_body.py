@@ -33,6 +33,13 @@ BOUND = 200 * MEGABYTE
 """Of the whole program; what is measured here is what a reply adds."""
 
 
+class Endless(random.Random):
+    """Dice of a client that asks once: its pauses would end after its time."""
+
+    def random(self) -> float:
+        return 1e9
+
+
 @functools.cache
 def bomb(size: int, times: int = 1) -> bytes:
     """So many zero bytes, packed so many times."""
@@ -98,7 +105,7 @@ HOSTILE: list[tuple[str, Callable[[], bytes]]] = [
     ("br", lambda: b"x"),
     ("gzip", lambda: b"this is not gzip"),
     ("gzip", lambda: bomb(MEGABYTE)[:-9]),
-    ("gzip", lambda: bomb(256 * MEGABYTE)),
+    ("gzip", lambda: bomb(64 * MEGABYTE)),
     ("", lambda: bytes(2 * MEGABYTE)),
 ]
 
@@ -127,7 +134,7 @@ def test_a_body_of_the_largest_size_is_read_whole(encoding: str) -> None:
 def test_a_reply_of_the_exchange_cannot_take_the_memory(encoding: str, times: int) -> None:
     body = bomb(4 * MAX_REPLY_LENGTH, times)
     with answering(body, Content_Encoding=encoding) as url, within_memory(BOUND - 60 * MEGABYTE):
-        client = KalshiClient(url + "/trade-api/v2", clock=SystemClock(), rng=random.Random(1))
+        client = KalshiClient(url + "/trade-api/v2", clock=SystemClock(), rng=Endless())
         with pytest.raises(UnreachableError):
             client.exchange_status()
         client.close()
@@ -154,7 +161,7 @@ def test_what_a_sink_or_a_model_answers_is_never_unpacked(encoding: str) -> None
 def test_a_reply_of_many_small_values_is_refused_before_it_is_decoded(item: bytes) -> None:
     many = b'{"series":[' + b",".join([item] * (MAX_VALUES + 2)) + b"]}"
     with answering(many) as url, within_memory(BOUND - 60 * MEGABYTE):
-        client = KalshiClient(url + "/trade-api/v2", clock=SystemClock(), rng=random.Random(1))
+        client = KalshiClient(url + "/trade-api/v2", clock=SystemClock(), rng=Endless())
         with pytest.raises(UnreachableError, match="more than"):
             client.exchange_status()
         client.close()
