@@ -325,7 +325,7 @@ def test_after_each_connection_the_stream_is_live_before_its_first_book(scene: C
 def test_the_lag_of_messages_is_measured_and_what_is_wrong_with_our_clock_is_taken_off(
     scene: Callable[..., Scene],
 ) -> None:
-    one = scene(interval_s=0.5)
+    one = scene(interval_s=0.2)
     one.until(BookSnapshot, 2)
     one.server.delta("A", "0.4700", "1.00", ts=SystemClock().now() - 4_000)
     one.until(BookDelta)
