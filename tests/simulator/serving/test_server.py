@@ -187,14 +187,14 @@ def test_it_ends_when_no_request_and_no_open_stream_was_there_for_a_while(exchan
         stream = open_stream(server, signed("alice", "GET", STREAM_PATH, clock.now()))
         eventually(lambda: server.ends_in_s is None)
         clock.advance(600)
-        time.sleep(0.5)  # several looks at the clock
+        time.sleep(10 * server_module.LOOK_EVERY_S)
         assert answers(), "the stream is open"
         stream.close()
         eventually(lambda: server.ends_in_s == 60.0)
         clock.advance(50)
         assert answers()
         clock.advance(50)
-        time.sleep(0.5)
+        time.sleep(10 * server_module.LOOK_EVERY_S)
         assert answers(), "50 s after the last request"
         eventually(lambda: server.ends_in_s == 60.0)  # the server notes its use after the reply is read
         clock.advance(61)
@@ -207,7 +207,10 @@ def test_without_an_interval_it_never_ends_by_itself(server: SimServer) -> None:
     assert server.ends_in_s is None
 
 
-def test_a_visitor_who_reads_no_answer_is_disconnected_when_it_stops(exchange: SimulatedExchange) -> None:
+def test_a_visitor_who_reads_no_answer_is_disconnected_when_it_stops(
+    exchange: SimulatedExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "CLOSE_WITHIN_S", 0.1)
     server = SimServer(exchange, ManualClock(T0))
     server.start()
     port = int(server.rest_url.split(":")[2].split("/")[0])
