@@ -19,6 +19,7 @@ from support.places import ROOT
 from support.processes import write_short_cut
 from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Served, program
 
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import ONE_DOLLAR, cents, contracts, parse_ts
 from kalshi_cli.core.model.order_terms import ASK, BID
@@ -33,14 +34,14 @@ SCRIPTS = {re.findall(r"^# ([\w-]+\.sh)", block, re.MULTILINE)[0]: block for blo
 
 
 def prepare(home: Path) -> None:
-    """Write the scripts, and a `kalshi` for them, unless they are there."""
+    """Write the scripts, which pause for no time, and a `kalshi` for them, unless they are there."""
     programs = home / "bin"
     if programs.exists():
         return
     programs.mkdir()
     write_short_cut(programs)
     for name, text in SCRIPTS.items():
-        (home / name).write_text(text)
+        (home / name).write_text(text.replace('sleep "$pause"', "sleep 0"))
 
 
 def script(home: Path, name: str, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -215,10 +216,12 @@ def test_a_position_without_a_price_hides_no_loss() -> None:
 
 
 def test_it_repeats_while_the_exchange_is_busy_and_explains_what_it_does_not_repeat(
-    exchange: Served, proxy: FaultProxy
+    exchange: Served, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy.faults.append(Fault("status_500", "GET", r"/orderbook", times=99))
-    assert program("buy", TWO_SIDED, "1", "@0.41").code == ExitCode.UNREACHABLE
+    with monkeypatch.context() as unhurried:
+        unhurried.setattr(SystemClock, "sleep", lambda *_: None)
+        assert program("buy", TWO_SIDED, "1", "@0.41").code == ExitCode.UNREACHABLE
     reads_of_one_try = proxy.faults[0].hits
     proxy.faults[:] = [Fault("status_500", "GET", r"/orderbook", times=reads_of_one_try)]
     ended = script(exchange.home, "buy-retry.sh", TWO_SIDED, "1", "0.41")
