@@ -66,7 +66,7 @@ def test_there_is_a_limit_of_threads_and_the_slowest_goes_first(metrics: Metrics
 
 
 def test_a_client_that_never_finishes_is_ended(metrics: MetricsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loopback_server._Quiet, "timeout", 0.2)
+    monkeypatch.setattr(loopback_server, "REQUEST_S", 0.2)
     with slow(metrics.port, 1, b"GET /metr") as (client,):
         began = time.monotonic()
         client.settimeout(30)
