@@ -19,11 +19,11 @@ from support.places import ROOT
 from support.processes import write_short_cut
 from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Served, program
 
-from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import ONE_DOLLAR, cents, contracts, parse_ts
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.trading_day import day_of
+from kalshi_cli.exchange.rest.call import READ
 
 pytestmark = pytest.mark.skipif(
     any(shutil.which(name) is None for name in ("bash", "jq", "flock")), reason="the scripts need bash, jq and flock"
@@ -216,19 +216,14 @@ def test_a_position_without_a_price_hides_no_loss() -> None:
 
 
 def test_it_repeats_while_the_exchange_is_busy_and_explains_what_it_does_not_repeat(
-    exchange: Served, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+    exchange: Served, proxy: FaultProxy
 ) -> None:
-    proxy.faults.append(Fault("status_500", "GET", r"/orderbook", times=99))
-    with monkeypatch.context() as unhurried:
-        unhurried.setattr(SystemClock, "sleep", lambda *_: None)
-        assert program("buy", TWO_SIDED, "1", "@0.41").code == ExitCode.UNREACHABLE
-    reads_of_one_try = proxy.faults[0].hits
-    proxy.faults[:] = [Fault("status_500", "GET", r"/orderbook", times=reads_of_one_try)]
+    proxy.faults.append(Fault("status_500", "GET", r"/orderbook", times=READ.tries))  # all of the first run
     ended = script(exchange.home, "buy-retry.sh", TWO_SIDED, "1", "0.41")
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
     assert json.loads(ended.stdout)["status"] == "resting"
     assert len(exchange.resting()) == 1
-    assert proxy.faults[0].hits > reads_of_one_try
+    assert proxy.faults[0].hits > READ.tries
     refused = script(exchange.home, "buy-retry.sh", TWO_SIDED, "1000", "0.41")
     assert (refused.returncode, refused.stdout) == (3, "")
     assert refused.stderr.startswith("ORDER_SIZE: Refused: 1000 contracts")
