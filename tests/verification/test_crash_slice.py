@@ -11,11 +11,11 @@ def crash(*words: str) -> Ran:
 
 
 def test_whatever_moment_the_program_is_killed_at_no_order_is_lost_or_doubled() -> None:
-    ended = crash("--runs", "6", "--first", "9")
+    ended = crash("--runs", "3", "--first", "11")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     hits, sent = map(int, next(line for line in ended.stdout.splitlines() if line.startswith("all")).split()[2:4])
-    assert hits >= 3, ended.stdout
-    assert sent >= 5, ended.stdout
+    assert hits >= 2, ended.stdout
+    assert sent >= 2, ended.stdout
 
 
 def test_a_loop_whose_state_file_fails_ends_with_the_fault_and_leaves_nothing() -> None:

@@ -16,7 +16,7 @@ TOGETHER = tuple(BUILT_IN)
 
 @pytest.fixture(scope="module")
 def together() -> session.Result:
-    return session.run(TOGETHER, 1, 2.0)
+    return session.run(TOGETHER, 1, 1.0)
 
 
 def test_all_at_once_every_account_agrees_and_no_limit_is_passed(together: session.Result) -> None:
@@ -27,7 +27,7 @@ def test_all_at_once_every_account_agrees_and_no_limit_is_passed(together: sessi
 
 
 def test_the_same_seed_is_the_same_session() -> None:
-    once, again = (session.run(("random",), 2, 0.7) for _ in range(2))
+    once, again = (session.run(("random", "threshold"), 2, 0.2) for _ in range(2))
     assert (once.net, once.fills, once.messages) == (again.net, again.fills, again.messages)
     assert once.fills > 0
 

@@ -15,13 +15,13 @@ THREE = ("spike", "market-maker", "crypto-ta")
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[session.Result, list[Effect]]:
-    """Four minutes of a world in which spikes come."""
+    """Three minutes of a world in which spikes come."""
     seen: list[Effect] = []
-    played = session._Session(THREE, 1, tmp_path_factory.mktemp("home"))
+    played = session._Session(THREE, 3, tmp_path_factory.mktemp("home"))
     try:
         played.store.on_record = lambda effect, _store: seen.append(effect)
-        played.play(4.0)
-        return played.result(4.0), seen
+        played.play(3.0)
+        return played.result(3.0), seen
     finally:
         played.close()
 

@@ -24,10 +24,10 @@ from verification.store.bench import opened, say
 PAGE = 4096
 
 
-def session() -> list[Effect]:
+def session(orders: int) -> list[Effect]:
     """What a loop writes: intents, replies, fills with their orders, a settlement."""
     effects: list[Effect] = []
-    for n in range(2):
+    for n in range(orders):
         order = full_order(f"c{n}", order_id=f"o{n}", status=OrderStatus.RESTING)
         effects += [SubmitOrder(full_order(f"c{n}")), OrderChanged(order)]
         filled = full_order(f"c{n}", order_id=f"o{n}", status=OrderStatus.FILLED, filled=contracts(10))
@@ -35,12 +35,13 @@ def session() -> list[Effect]:
     return [*effects, SettlementBooked(full_settlement())]
 
 
-def knife(home: Path, *, is_torn: bool = False) -> list[str]:
-    """Die after the 1st, 2nd, 3rd ... statement, until a session completes untouched.
+def knife(home: Path, *, orders: int = 2, is_torn: bool = False) -> list[str]:
+    """Die after the 1st, 2nd, 3rd ... statement, until a session of so many orders completes untouched.
 
     Torn has no transactions, and ends with the first problem: it only shows that one is found.
     """
-    whole = _states(home / "whole")
+    effects = session(orders)
+    whole = _states(home / "whole", effects)
     opened(home / "empty").close()
     problems: list[str] = []
     for nth in range(1, 10_000):
@@ -50,7 +51,7 @@ def knife(home: Path, *, is_torn: bool = False) -> list[str]:
         def die(nth: int = nth, place: Path = place) -> None:
             _cut(nth, is_torn=is_torn)
             with opened(place) as store:
-                for effect in session():
+                for effect in effects:
                     store.record(effect)
 
         code = os.waitstatus_to_exitcode(os.waitpid(fork(die), 0)[1])
@@ -70,11 +71,11 @@ def knife(home: Path, *, is_torn: bool = False) -> list[str]:
     return [*problems, "knife: it never completes"]
 
 
-def _states(home: Path) -> list[tuple[RecoveredState, tuple[Any, ...]]]:
+def _states(home: Path, effects: list[Effect]) -> list[tuple[RecoveredState, tuple[Any, ...]]]:
     """The state of the file after each effect of the session, and before the first."""
     with opened(home) as store:
         found = [(store.load(), store.orders())]
-        for effect in session():
+        for effect in effects:
             store.record(effect)
             found.append((store.load(), store.orders()))
     return found
