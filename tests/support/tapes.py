@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -46,12 +47,27 @@ def swinging_tapes(folder: Path) -> tuple[Path, ...]:
     )
 
 
+@functools.cache
+def _read_revisions_once() -> None:
+    """Optuna reads the revisions of its tables up to three times for each study; they are always the same."""
+    manager = import_module("optuna.storages._rdb.storage")._VersionManager
+    read, found = manager._create_alembic_script, list[object]()
+
+    def read_once(asking: object) -> object:
+        if not found:
+            found.append(read(asking))
+        return found[0]
+
+    manager._create_alembic_script = read_once
+
+
 @contextmanager
 def scheduler_here(workers: int = 1) -> Iterator[SchedulerAddress]:
     """A scheduler with workers in this process, for searches that are not about processes: each takes a second.
 
     It is connected to as to one that runs elsewhere.
     """
+    _read_revisions_once()
     with import_module("distributed").LocalCluster(
         n_workers=workers, threads_per_worker=1, processes=False, host="127.0.0.1", protocol="tcp",
         dashboard_address="127.0.0.1:0", silence_logs=60,
