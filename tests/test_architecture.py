@@ -14,7 +14,7 @@ from functools import cached_property
 
 import pytest
 from support.places import ROOT
-from support.sources import parsed
+from support.sources import Kind, nodes_of, parsed
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,8 @@ class Module:
     def name(self) -> str:
         return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
-    @cached_property
-    def every_node(self) -> list[ast.AST]:
-        return list(ast.walk(self.tree))
-
-    def nodes(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
-        return (node for node in self.every_node if isinstance(node, kinds))
+    def nodes(self, *kinds: type[Kind]) -> Iterator[Kind]:
+        return nodes_of(self.text, *kinds)
 
     @cached_property
     def imports(self) -> list[str]:

@@ -11,7 +11,7 @@ from importlib.metadata import packages_distributions
 
 import pytest
 from support.places import ROOT
-from support.sources import parsed
+from support.sources import nodes_of
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -23,10 +23,10 @@ def plain(name: str) -> str:
 def imported(text: str) -> set[str]:
     """The packages that a file imports, ours and Python's own left out."""
     found = set()
-    for node in ast.walk(parsed(text)):
+    for node in nodes_of(text, ast.Import, ast.ImportFrom):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+        elif node.level == 0 and node.module:
             found.add(node.module.split(".")[0])
     return found - set(sys.stdlib_module_names) - {"kalshi_cli"}
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from support.examples import COMMAND, problems
 from support.places import ROOT
-from support.sources import parsed
+from support.sources import nodes_of, parsed
 
 from kalshi_cli.base.version import __version__
 from kalshi_cli.cli.exit_codes import ENDS, PLUGIN, exit_codes_of
@@ -193,7 +193,7 @@ def test_every_code_of_an_error_is_in_the_reference() -> None:
     page = (HERE / "docs/cli.md").read_text().partition("\n## Error codes\n")[2]
     missing = set()
     for path in sorted((HERE / "kalshi_cli").rglob("*.py")):
-        for call in (node for node in ast.walk(parsed(path.read_text())) if isinstance(node, ast.Call)):
+        for call in nodes_of(path.read_text(), ast.Call):
             name = getattr(call.func, "id", getattr(call.func, "attr", ""))
             given = [each.value for each in call.keywords if each.arg == "code"] if name.endswith("Error") else []
             given += call.args[1:2] if name in ("Refusal", "_problem") else []

@@ -14,7 +14,7 @@ from types import FunctionType, ModuleType
 
 import pytest
 from support.places import ROOT
-from support.sources import parsed
+from support.sources import nodes_of
 
 PACKAGE = ROOT / "kalshi_cli"
 RULES = [line.split(": ", 1) for line in (ROOT / "tests/reading.txt").read_text().splitlines() if line[:1] not in "# "]
@@ -26,19 +26,17 @@ PAGES = sorted(
 )
 
 
-def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def docstrings(text: str) -> Iterator[tuple[int, str]]:
     """Yield the line and the text of every docstring of a module."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            text = ast.get_docstring(node)
-            if text:
-                yield node.body[0].lineno, text
+    for node in nodes_of(text, ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef):
+        said = ast.get_docstring(node)
+        if said:
+            yield node.body[0].lineno, said
 
 
 def faults(text: str) -> list[str]:
     """List the docstrings, comments and strings of Python source that match a pattern."""
-    tree = parsed(text)
-    found = [f"{line}: opens with {said[:60]!r}" for line, said in docstrings(tree) if OPENING.match(said)]
+    found = [f"{line}: opens with {said[:60]!r}" for line, said in docstrings(text) if OPENING.match(said)]
     tokens = tokenize.generate_tokens(io.StringIO(text).readline) if WORDS.search(text) else ()
     for token in tokens:
         spoken = token.type in (tokenize.COMMENT, tokenize.STRING) or tokenize.tok_name[token.type] == "FSTRING_MIDDLE"
