@@ -59,6 +59,11 @@ class ScriptedServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}/trade-api/v2"
 
+    def script(self, *steps: Step) -> None:
+        """Begin anew with these steps; what was seen is forgotten."""
+        with self._lock:
+            self._steps, self.seen = list(steps), []
+
     def count(self, method: str) -> int:
         return sum(seen.method == method for seen in self.seen)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import cycle
 
 import pytest
 from hypothesis import example, given
@@ -65,8 +66,17 @@ def test_no_header_hides_that_an_order_was_sent(serve, connect, name, text):
     assert server.count("POST") == 1
 
 
-@pytest.mark.parametrize("status", [200, 404, 503])
-@pytest.mark.parametrize(("name", "text"), HEADERS, ids=[f"{name[:20]} {text[:24]!a}" for name, text in HEADERS])
+PAIRS = [
+    (name, text, status)
+    for (name, text), pair in zip(HEADERS, cycle((200, 404, 503)))
+    for status in ((429, 503) if name == "Retry-After" else (pair,))
+]
+"""Headers are read before the status counts, but for the one that says when to ask again."""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "status"), PAIRS, ids=[f"{name[:20]} {text[:24]!a} {status}" for name, text, status in PAIRS]
+)
 def test_no_header_ends_a_read_or_a_cancel_but_as_an_error_of_ours(serve, connect, name, text, status):
     body = '{"error":{"code":"x"}}' if status >= 400 else ""
     client = connect(serve(*[Reply(status, body, {name: text})] * 8).url)
