@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
-_LOOK_S = 0.1  # poll interval for shutdown
-
 REQUEST_S = 2.0
 """Time for one request, from its first byte to the last of its response."""
 
@@ -39,8 +37,13 @@ class LoopbackServer:
     def __init__(self, app: WSGIApplication, port: int, name: str) -> None:
         self._server = _Server((LOOPBACK, port), _Quiet)
         self._server.set_app(_guarded(app))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(_LOOK_S,), name=name, daemon=True)
+        self._is_over = False
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._is_over:
+            self._server.handle_request()
 
     @property
     def port(self) -> int:
@@ -49,13 +52,16 @@ class LoopbackServer:
 
     def stop(self) -> None:
         """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._is_over = True
+        with suppress(OSError):
+            socket.create_connection((LOOPBACK, self.port), REQUEST_S).close()  # so that the thread looks at once
         self._thread.join()
+        self._server.server_close()
         self._server.hang_up()
 
 
 class _Server(WSGIServer):
+    timeout = 1.0  # seconds until the thread looks by itself whether it is to stop
     request_queue_size = 8 * MAX_CLIENTS
     """With the 5 of the standard library, a client of a burst waits for a second until its system tries again."""
 
