@@ -53,7 +53,7 @@ def _decision(scale: Scale, scratch: Path) -> Iterator[Row]:
     count = 5_000
     file = scratch / "changes.jsonl"
     file.write_text("\n".join(frames(count)))
-    names = (_NOTHING, *tuple(BUILT_IN)[: 2 if scale.is_quick else None])
+    names = (_NOTHING, *tuple(BUILT_IN)[-2 if scale.is_quick else 0 :])
     entries = [Entry(name, "bench.workers.decision", (str(file), name)) for name in names]
     result = race_entries(scale, "decision", "cpu", count, entries)
     for name in names[1:]:
@@ -87,7 +87,7 @@ def _backtest(scale: Scale, scratch: Path) -> Iterator[Row]:
     if not paths:
         paths = [scratch / "tape.jsonl"]
         paths[0].write_text("\n".join(frames(round(20_000 * scale.factor))) + "\n")
-    names = ("nothing", "imbalance", *tuple(BUILT_IN)[: 1 if is_quick else None])
+    names = ("nothing", "imbalance", *tuple(BUILT_IN)[-1 if is_quick else 0 :])
     with Contestant("ours", "bench.workers.backtest", *map(str, paths), *(["--quick"] if is_quick else ())) as ours:
         compiled_s, loaded_s = (float(part) for part in ours.line().split())
         ours.line()  # it is ready
