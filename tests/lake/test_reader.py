@@ -99,7 +99,7 @@ def tape_of(steps: Iterable[tuple[int, str]], start_ms: int = 0, skew_ms: int = 
     return tape
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(moves, st.integers(-300, 300), st.integers(-1, 20), st.integers(1, 40))
 def test_the_lake_replays_what_the_file_replays(
     steps: list[tuple[int, str]], skew_ms: int, since_ms: int, for_ms: int
@@ -129,7 +129,7 @@ def test_news_of_markets_is_no_new_connection(tmp_path: Path) -> None:
         assert not [each for each in play_lake(lake, chosen) if isinstance(each, FeedGap)]
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(moves, moves, st.integers(-20, 90_000))
 def test_two_recordings_of_different_markets_replay_in_the_order_of_time(
     first: list[tuple[int, str]], second: list[tuple[int, str]], after_ms: int
