@@ -127,6 +127,11 @@ def test_a_time_that_is_none_makes_it_no_signal(time: str) -> None:
 # -- a file that grows --------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(news_signals, "LOOK_S", 0.02)
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "news.jsonl"

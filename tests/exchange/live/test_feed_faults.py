@@ -248,6 +248,9 @@ class Moved(SystemClock):
     def monotonic(self) -> float:
         return super().monotonic() + self.shift_s
 
+    def sleep(self, seconds: float) -> None:
+        self.shift_s += max(0.0, seconds)
+
 
 class Scene:
     """A live feed of two markets over a scripted exchange, on a clock that a test moves."""
