@@ -25,7 +25,7 @@ def machine() -> Iterator[Machine]:
 
 
 def test_every_invariant_holds_after_every_rule_of_random_runs() -> None:
-    run(examples=12, steps=25)
+    run(examples=8, steps=25)
 
 
 @pytest.mark.parametrize("fault", FAULTS_OF_A_CREATE)
