@@ -136,7 +136,7 @@ def measure(rounds: int, window_s: float) -> Iterator[tuple[str, str, Sequence[f
                 time.sleep(2.0)
                 yield "kalshi top, answer to cancel on the wire", "ms", _cancels(terminal, exchange, rounds), 50.0
                 terminal.press("6")
-                time.sleep(1.0)
+                time.sleep(min(1.0, window_s))
                 shares = []
                 for _ in range(rounds):
                     before, began = terminal.cpu_s(), time.monotonic()

@@ -179,7 +179,7 @@ def _screen(scale: Scale, _scratch: Path) -> Iterator[Row]:
     """`kalshi top`: each figure over its target, so 1 is the limit; the figure itself stands in the title."""
     from bench.screen import measure, spread
 
-    for title, unit, values, target in measure(min(scale.rounds, 5), max(1.0, 10 * scale.factor)):
+    for title, unit, values, target in measure(min(scale.rounds, 5), 10 * scale.factor):
         middle, least, most = spread(values)
         ratio = Ratio(*(value / target for value in (middle, least, most)))
         yield Row(f"{title} ({middle:.3g} {unit})", f"{target:g} {unit}", ratio, 1.0)
