@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.examples import problems
 from support.places import ROOT
+from support.processes import write_short_cut
 
 from kalshi_cli.base.errors import ExitCode
 
@@ -33,8 +34,10 @@ def cron(home: Path, *words: str, **variables: str) -> subprocess.CompletedProce
 
 @pytest.fixture
 def settings(tmp_path: Path, begin: Callable[[Path], None]) -> dict[str, str]:
+    """What cron is told; its program is a fork."""
     begin(tmp_path / "state")
-    return {"KALSHI_BIN": str(PROGRAM), "KALSHI_ENV": "sim", "KALSHI_STATE": str(tmp_path / "state")}
+    program = write_short_cut(tmp_path) / "kalshi"
+    return {"KALSHI_BIN": str(program), "KALSHI_ENV": "sim", "KALSHI_STATE": str(tmp_path / "state")}
 
 
 def test_what_is_missing_for_cron_is_named_and_is_unknown(tmp_path: Path) -> None:
@@ -65,7 +68,8 @@ def test_the_set_up_tells_whether_it_works(tmp_path: Path, settings: dict[str, s
     assert "everything works" not in bare.stdout
     (tmp_path / "told.yaml").write_text('alerts: {sinks: {main: {url: "https://127.0.0.1/x", allow_private: true}}}\n')
     (tmp_path / "told.yaml").chmod(0o600)
-    ended = cron(tmp_path, "--self-test", **settings, KALSHI_CONFIG=str(tmp_path / "told.yaml"))
+    installed = settings | {"KALSHI_BIN": str(PROGRAM), "KALSHI_CONFIG": str(tmp_path / "told.yaml")}
+    ended = cron(tmp_path, "--self-test", **installed)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stderr.count("kalshi-cron: ") == 0
     assert "everything works from cron" in ended.stdout
