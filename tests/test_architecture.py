@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import pytest
 from support.places import ROOT
-from support.sources import Kind, nodes_of, parsed
+from support.sources import nodes_of, parsed
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Module:
     def name(self) -> str:
         return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
-    def nodes(self, *kinds: type[Kind]) -> Iterator[Kind]:
+    def nodes(self, *kinds: type[ast.AST]) -> Iterator[Any]:
         return nodes_of(self.text, *kinds)
 
     @cached_property
@@ -41,8 +42,8 @@ class Module:
         skipped = {
             id(inner)
             for node in self.nodes(ast.If)
-            if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")  # type: ignore[attr-defined]
-            for statement in node.body  # type: ignore[attr-defined]
+            if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+            for statement in node.body
             for inner in ast.walk(statement)
         }
         found = []
@@ -235,8 +236,8 @@ def pure_core(module: Module) -> Iterator[str]:
         return
     yield from (f"imports {name}" for name in module.imports if IMPURE.match(name))
     for call in module.nodes(ast.Call):
-        if isinstance(call.func, ast.Name) and call.func.id in ("open", "input"):  # type: ignore[attr-defined]
-            yield f"calls {call.func.id}()"  # type: ignore[attr-defined]
+        if isinstance(call.func, ast.Name) and call.func.id in ("open", "input"):
+            yield f"calls {call.func.id}()"
 
 
 def clients(module: Module) -> Iterator[str]:
@@ -244,7 +245,7 @@ def clients(module: Module) -> Iterator[str]:
     if not module.path.startswith("kalshi_cli/cli/"):
         return
     for node in module.nodes(ast.Attribute):
-        if node.attr in ("client", "public"):  # type: ignore[attr-defined]
+        if node.attr in ("client", "public"):
             yield f"uses {ast.unparse(node)}"
 
 
@@ -271,9 +272,9 @@ def ambient(module: Module) -> Iterator[str]:
         if AMBIENT.fullmatch(name := module.dotted(node)):
             yield f"uses {name}"
     for call in module.nodes(ast.Call):
-        if module.dotted(call.func) == "random.Random" and not call.args and not call.keywords:  # type: ignore[attr-defined]
+        if module.dotted(call.func) == "random.Random" and not call.args and not call.keywords:
             yield "makes an unseeded random.Random()"
-        if module.dotted(call.func).endswith(".SystemClock") and not module.path.startswith(FRONT_ENDS):  # type: ignore[attr-defined]
+        if module.dotted(call.func).endswith(".SystemClock") and not module.path.startswith(FRONT_ENDS):
             yield "makes a SystemClock()"
 
 
@@ -291,8 +292,8 @@ def mode_names(module: Module) -> Iterator[str]:
     if not module.path.startswith("kalshi_cli/") or module.path.startswith(MAY_NAME_MODES):
         return
     for text in module.nodes(ast.Constant):
-        if text.value in NAMED_MODES:  # type: ignore[attr-defined]
-            yield f"names the mode {text.value!r}"  # type: ignore[attr-defined]
+        if text.value in NAMED_MODES:
+            yield f"names the mode {text.value!r}"
 
 
 def modes(module: Module) -> Iterator[str]:
@@ -300,20 +301,20 @@ def modes(module: Module) -> Iterator[str]:
     if not module.path.startswith("kalshi_cli/") or module.path.startswith("kalshi_cli/app/"):
         return
     for node in module.nodes(ast.Compare):
-        sides = [node.left, *node.comparators]  # type: ignore[attr-defined]
+        sides = [node.left, *node.comparators]
         constants = [side.value for side in sides if isinstance(side, ast.Constant)]
-        if any(isinstance(operator, ast.Eq | ast.NotEq) for operator in node.ops) and MODES & set(constants):  # type: ignore[attr-defined]
+        if any(isinstance(operator, ast.Eq | ast.NotEq) for operator in node.ops) and MODES & set(constants):
             yield f"compares with a mode: {ast.unparse(node)}"
     for node in module.nodes(ast.MatchValue):
-        if isinstance(node.value, ast.Constant) and node.value.value in MODES:  # type: ignore[attr-defined, operator]
+        if isinstance(node.value, ast.Constant) and node.value.value in MODES:
             yield f"matches a mode: {ast.unparse(node)}"
     if module.path.startswith("kalshi_cli/cli/"):
         return
     for node in module.nodes(ast.If, ast.IfExp, ast.While):
-        for claim in _claims(node.test):  # type: ignore[attr-defined]
+        for claim in _claims(node.test):
             name = claim.id if isinstance(claim, ast.Name) else claim.attr if isinstance(claim, ast.Attribute) else ""
             if IS_MODE.fullmatch(name):
-                yield f"branches on a mode: {ast.unparse(node.test)}"  # type: ignore[attr-defined]
+                yield f"branches on a mode: {ast.unparse(node.test)}"
 
 
 WHOLE = frozenset({"resources", "environment", "desk", "store", "journal", "signals"})
@@ -328,14 +329,14 @@ def complete(module: Module) -> Iterator[str]:
     names = WHOLE | {
         each.arg
         for function in module.nodes(ast.FunctionDef, ast.AsyncFunctionDef)
-        for each in (*function.args.args, *function.args.kwonlyargs)  # type: ignore[attr-defined]
+        for each in (*function.args.args, *function.args.kwonlyargs)
         if each.annotation is not None and ast.unparse(each.annotation) in WHOLE_TYPES
     }
     for node in module.nodes(ast.Attribute):
-        if isinstance(node.ctx, ast.Store | ast.Del) and _last_name(node.value) in names:  # type: ignore[attr-defined]
+        if isinstance(node.ctx, ast.Store | ast.Del) and _last_name(node.value) in names:
             yield f"sets {ast.unparse(node)}"
     for call in module.nodes(ast.Call):
-        if ast.unparse(call.func) in ("setattr", "delattr") and _last_name(call.args[0]) in names:  # type: ignore[attr-defined]
+        if ast.unparse(call.func) in ("setattr", "delattr") and _last_name(call.args[0]) in names:
             yield f"sets an attribute: {ast.unparse(call)}"
 
 
@@ -363,7 +364,7 @@ def streams(module: Module) -> Iterator[str]:
     if module.path.startswith("kalshi_cli/template/"):
         return
     for call in module.nodes(ast.Call):
-        name = ast.unparse(call.func)  # type: ignore[attr-defined]
+        name = ast.unparse(call.func)
         if name in ("print", "pprint", "typer.echo", "typer.secho") or re.fullmatch(
             r"sys\.std(out|err)\.write\w*", name
         ):
@@ -391,10 +392,10 @@ def broad_except(module: Module) -> Iterator[str]:
         return
     broad = []
     for node in module.nodes(ast.ExceptHandler):
-        kind = ast.unparse(node.type) if node.type else ""  # type: ignore[attr-defined]
+        kind = ast.unparse(node.type) if node.type else ""
         again = any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node))
         if (not kind or re.search(r"\b(Base)?Exception\b", kind)) and not again:
-            broad.append(f"catches {kind or 'everything'} (line {node.lineno})")  # type: ignore[attr-defined]
+            broad.append(f"catches {kind or 'everything'} (line {node.lineno})")
     yield from broad if len(broad) > BROAD.get(module.path, 0) else ()
 
 
@@ -428,9 +429,9 @@ def size(module: Module) -> Iterator[str]:
     if (lines := module.text.count("\n")) > LONGEST_FILE:
         yield f"has {lines} lines; split it"
     for node in module.nodes(ast.FunctionDef, ast.AsyncFunctionDef):
-        length = node.end_lineno - node.lineno + 1  # type: ignore[attr-defined]
+        length = node.end_lineno - node.lineno + 1
         if length > LONGEST_FUNCTION:
-            yield f"{node.name} has {length} lines; split it"  # type: ignore[attr-defined]
+            yield f"{node.name} has {length} lines; split it"
 
 
 VAGUE = re.compile(r"(^|_|(?<=[a-z]))([Mm]anagers?|[Hh]andlers?|[Hh]elpers?|[Uu]tils?)(?=$|_|[A-Z0-9])")
@@ -448,10 +449,10 @@ def names(module: Module) -> Iterator[str]:
     if not VAGUE_SOMEWHERE.search(module.text):
         return
     for node in module.nodes(ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef):
-        if node.name.startswith("test_"):  # type: ignore[attr-defined]
+        if node.name.startswith("test_"):
             continue  # a sentence
-        if VAGUE.search(node.name):  # type: ignore[attr-defined]
-            yield f"{node.name} is called that"  # type: ignore[attr-defined]
+        if VAGUE.search(node.name):
+            yield f"{node.name} is called that"
 
 
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|NotImplemented" + r"Error)\b")
@@ -467,12 +468,12 @@ def no_mocks(module: Module) -> Iterator[str]:
         return
     yield from (f"imports {name}" for name in module.imports if re.match(r"(unittest\.mock|mock|pytest_mock)\b", name))
     for node in module.nodes(ast.Call):
-        called = node.func  # type: ignore[attr-defined]
+        called = node.func
         if not (isinstance(called, ast.Attribute) and called.attr in ("setattr", "delattr")):
             continue
         if not re.search(r"(monkeypatch|patcher)$", ast.unparse(called.value)):
             continue
-        target, *rest = node.args  # type: ignore[attr-defined]
+        target, *rest = node.args
         if isinstance(target, ast.Constant):
             owner, _, attribute = str(target.value).rpartition(".")
         else:
@@ -512,11 +513,11 @@ def decoded_types(module: Module) -> Iterator[str]:
     if not module.path.startswith("kalshi_cli/") or module.path == "kalshi_cli/base/struct_types.py":
         return
     for call in module.nodes(ast.Call):
-        name = ast.unparse(call.func)  # type: ignore[attr-defined]
+        name = ast.unparse(call.func)
         if not name.startswith("msgspec.") or name.rpartition(".")[2] not in DECODERS:
             continue
-        kinds = [each.value for each in call.keywords if each.arg == "type"]  # type: ignore[attr-defined]
-        kinds += call.args[0 if name.endswith("Decoder") else 1 :]  # type: ignore[attr-defined]
+        kinds = [each.value for each in call.keywords if each.arg == "type"]
+        kinds += call.args[0 if name.endswith("Decoder") else 1 :]
         for kind in kinds:
             text = ast.unparse(kind)
             if not text.startswith("prepared(") and not set(re.findall(r"\w+", text)) <= WITHOUT_STRUCTS:

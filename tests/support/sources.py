@@ -5,9 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Iterator
-from typing import TypeVar
-
-Kind = TypeVar("Kind", bound=ast.AST)
+from typing import Any
 
 parsed = functools.cache(ast.parse)
 """The tree of a text; whoever gets it must not change it."""
@@ -27,7 +25,7 @@ def _by_kind(text: str) -> dict[type[ast.AST], list[ast.AST]]:
     return found
 
 
-def nodes_of(text: str, *kinds: type[Kind]) -> Iterator[Kind]:
+def nodes_of(text: str, *kinds: type[ast.AST]) -> Iterator[Any]:
     """The nodes of exactly these kinds in the tree of a text, kind by kind."""
     for kind in kinds:
-        yield from _by_kind(text).get(kind, ())  # type: ignore[misc]
+        yield from _by_kind(text).get(kind, ())
