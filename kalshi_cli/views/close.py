@@ -38,18 +38,8 @@ class PlanRow(OutputRow, frozen=True, kw_only=True):
         fees="fee", detail="refusal.message",
     )  # fmt: skip
     shown = (
-        "ticker",
-        "side",
-        "count",
-        "price",
-        "worst_price",
-        "expected",
-        "fees",
-        "least",
-        "pnl",
-        "fillable",
-        "detail",
-    )
+        "ticker", "side", "count", "price", "worst_price", "expected", "fees", "least", "pnl", "fillable", "detail",
+    )  # fmt: skip
     vital = ("side", "count", "worst_price", "pnl")
 
 

@@ -11,24 +11,10 @@ from typing import Any, Literal, NamedTuple, NewType, TypeVar, Union, get_args, 
 
 import msgspec
 
+from kalshi_cli.base import units
 from kalshi_cli.base.local_time import local_time, plain_time, show_times
 from kalshi_cli.base.text import SHORT_ID_LENGTH, safe_text
-from kalshi_cli.base.units import (
-    Money,
-    Price,
-    Qty,
-    Ts,
-    format_money,
-    format_price,
-    format_qty,
-    format_ts,
-    show_exact,
-    show_least,
-    show_money,
-    show_most,
-    show_price,
-    show_qty,
-)
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 
 SignedMoney = NewType("SignedMoney", Money)
 """Gained or lost money, shown with its sign, green or red."""
@@ -54,6 +40,7 @@ whose account cannot be read is shown as `blind`; JSON has `active`, and a field
 
 MISSING = "—"
 
+T = TypeVar("T")
 Write = Callable[[Any], Any]
 Show = Callable[[Any], str]
 
@@ -66,6 +53,13 @@ def without_none(kind: Any) -> Any:
         if len(rest) == 1:
             return rest[0]
     return kind
+
+
+def find_kind(table: Mapping[Any, T], kind: Any) -> T | None:
+    """Return the entry of a type or, without one, of the type that it is a NewType of: MaxMoney is written as Money."""
+    while kind is not None and kind not in table:
+        kind = getattr(kind, "__supertype__", None)
+    return table.get(kind)
 
 
 def _finite(value: float) -> float | None:
@@ -84,22 +78,14 @@ def _loose(value: Any) -> Any:
 
 
 _WIRE: dict[Any, Write] = {
-    Price: format_price,
-    Qty: format_qty,
-    Money: format_money,
-    SignedMoney: format_money,
-    MaxMoney: format_money,
-    MinGain: format_money,
-    ExactMoney: format_money,
-    Ts: format_ts,
-    Ratio: _finite,
+    Price: units.format_price,
+    Qty: units.format_qty,
+    Money: units.format_money,
+    Ts: units.format_ts,
     float: _finite,
     int: int,
     bool: bool,
     str: safe_text,
-    TruncatableText: safe_text,
-    ShortId: safe_text,
-    Verdict: safe_text,
     TradingStateCell: lambda state: {"paused": "halted", "blind": "active"}.get(state) or safe_text(state),
     ExchangeJson: _loose,
 }
@@ -111,8 +97,8 @@ def to_machine(kind: Any) -> Write:
     if (bare := without_none(kind)) != kind:
         inner = to_machine(bare)
         return lambda value: None if value is None else inner(value)
-    if kind in _WIRE:
-        return _WIRE[kind]
+    if write := find_kind(_WIRE, kind):
+        return write
     origin, args = get_origin(kind), get_args(kind)
     if origin is Literal:
         return safe_text
@@ -142,13 +128,13 @@ def _percent(ratio: float) -> str:
 
 
 _HUMAN: dict[Any, Show] = {
-    Price: show_price,
-    Qty: show_qty,
-    Money: show_money,
-    SignedMoney: lambda gain: show_money(gain, signed=True),
-    MaxMoney: show_most,
-    MinGain: lambda gain: show_least(gain, signed=True),
-    ExactMoney: show_exact,
+    Price: units.show_price,
+    Qty: units.show_qty,
+    Money: units.show_money,
+    SignedMoney: lambda gain: units.show_money(gain, signed=True),
+    MaxMoney: units.show_most,
+    MinGain: lambda gain: units.show_least(gain, signed=True),
+    ExactMoney: units.show_exact,
     Ts: plain_time,
     Ratio: _percent,
     float: lambda number: f"{number:,.2f}".removesuffix(".00") if math.isfinite(number) else MISSING,
@@ -156,9 +142,6 @@ _HUMAN: dict[Any, Show] = {
     bool: lambda value: "yes" if value else "no",
     str: safe_text,
     TruncatableText: lambda text: show_times(safe_text(text)),
-    ShortId: safe_text,
-    Verdict: safe_text,
-    TradingStateCell: safe_text,
     ExchangeJson: lambda value: msgspec.json.encode(_loose(value)).decode(),
 }
 
@@ -169,8 +152,8 @@ def to_text(kind: Any) -> Show:
     if (bare := without_none(kind)) != kind:
         inner = to_text(bare)
         return lambda value: MISSING if value is None else inner(value)
-    if kind in _HUMAN:
-        return _HUMAN[kind]
+    if show := find_kind(_HUMAN, kind):
+        return show
     origin, args = get_origin(kind), get_args(kind)
     if origin is Literal:
         return safe_text

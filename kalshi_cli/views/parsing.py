@@ -5,47 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from functools import cache
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import msgspec
 
 from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, Price, Qty, Ts, parse_money, parse_price, parse_qty, parse_ts
-from kalshi_cli.views.formats import (
-    ExactMoney,
-    MaxMoney,
-    MinGain,
-    Ratio,
-    ShortId,
-    SignedMoney,
-    TruncatableText,
-    without_none,
-)
+from kalshi_cli.views.formats import find_kind, without_none
 
 Parse = Callable[[Any], Any]
 
 
-class _Parser(NamedTuple):
-    """The JSON type of a value, and the function that reads it."""
-
-    json: Any
-    read: Parse
-
-
-_PARSERS: dict[Any, _Parser] = {
-    Price: _Parser(str, parse_price),
-    Qty: _Parser(str, parse_qty),
-    Money: _Parser(str, parse_money),
-    MaxMoney: _Parser(str, parse_money),
-    MinGain: _Parser(str, parse_money),
-    ExactMoney: _Parser(str, parse_money),
-    SignedMoney: _Parser(str, parse_money),
-    Ts: _Parser(str, parse_ts),
-    **{kind: _Parser(str, safe_text) for kind in (str, TruncatableText, ShortId)},
-    **{kind: _Parser(float, float) for kind in (float, Ratio)},
-    **{kind: _Parser(kind, kind) for kind in (int, bool)},
+_PARSERS: dict[Any, tuple[Any, Parse]] = {
+    Price: (str, parse_price),
+    Qty: (str, parse_qty),
+    Money: (str, parse_money),
+    Ts: (str, parse_ts),
+    str: (str, safe_text),
+    float: (float, float),
+    int: (int, int),
+    bool: (bool, bool),
 }
+"""The JSON type of a value, and the function that reads it."""
 
 
 @cache
@@ -57,9 +39,9 @@ def from_machine(kind: Any) -> Parse:
     if (bare := without_none(kind)) != kind:
         inner = from_machine(bare)
         return lambda value: None if value is None else inner(value)
-    if kind in _PARSERS:
-        parser = _PARSERS[kind]
-        return lambda value: parser.read(msgspec.convert(value, prepared(parser.json)))
+    if parser := find_kind(_PARSERS, kind):
+        json, read = parser
+        return lambda value: read(msgspec.convert(value, prepared(json)))
     origin, args = get_origin(kind), get_args(kind)
     if origin is tuple and args[1:] == (...,):
         each = from_machine(args[0])

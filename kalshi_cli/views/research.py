@@ -35,18 +35,9 @@ class VariantRow(OutputRow, frozen=True, kw_only=True):
     settings: dict[str, str] = msgspec.field(default_factory=dict)
 
     shown = (
-        "params",
-        "score",
-        "net",
-        "max_drawdown",
-        "fills",
-        "denied",
-        "doubt",
-        "fees",
-        "orders",
-        "fill_model",
+        "params", "score", "net", "max_drawdown", "fills", "denied", "doubt", "fees", "orders", "fill_model",
         "latency",
-    )
+    )  # fmt: skip
     vital = ("params", "score", "fills", "denied", "fill_model", "doubt")
 
 

@@ -7,15 +7,7 @@ import msgspec
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.core.monitoring.feed_check import without_books
-from kalshi_cli.views.backtests import (
-    BacktestSettlementRow,
-    BacktestTradeRow,
-    EquityRow,
-    FillBoundRow,
-    ProfitPartRow,
-    RatioRow,
-    RecordingPartRow,
-)
+from kalshi_cli.views import backtests
 from kalshi_cli.views.formats import Ratio, SignedMoney, TradingStateCell, TruncatableText
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.row import Outcome, OutputRow, names
@@ -191,21 +183,21 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
     average_win: SignedMoney | None = None
     average_loss: SignedMoney | None = None
     time_in_market: Ratio | None = None
-    bounds: tuple[FillBoundRow, ...]
-    ratios: tuple[RatioRow, ...]
+    bounds: tuple[backtests.FillBoundRow, ...]
+    ratios: tuple[backtests.RatioRow, ...]
     rows: tuple[PnlRow, ...]
     holes: int
-    by_strategy: tuple[ProfitPartRow, ...]
+    by_strategy: tuple[backtests.ProfitPartRow, ...]
     denied_by_strategy: tuple[StrategyRefusalsRow, ...] = ()
-    by_hour: tuple[ProfitPartRow, ...]
-    by_price: tuple[ProfitPartRow, ...]
-    by_time_to_close: tuple[ProfitPartRow, ...]
-    trades: tuple[BacktestTradeRow, ...]
-    settlements: tuple[BacktestSettlementRow, ...] = ()
-    curve: tuple[EquityRow, ...]
+    by_hour: tuple[backtests.ProfitPartRow, ...]
+    by_price: tuple[backtests.ProfitPartRow, ...]
+    by_time_to_close: tuple[backtests.ProfitPartRow, ...]
+    trades: tuple[backtests.BacktestTradeRow, ...]
+    settlements: tuple[backtests.BacktestSettlementRow, ...] = ()
+    curve: tuple[backtests.EquityRow, ...]
     phase_nets: tuple[SignedMoney, ...] = ()
     runs: int = 1
-    by_recording: tuple[RecordingPartRow, ...] = ()
+    by_recording: tuple[backtests.RecordingPartRow, ...] = ()
     sent: tuple[SentOrderRow, ...] = ()
 
     screen = (

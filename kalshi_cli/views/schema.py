@@ -12,19 +12,7 @@ import msgspec
 
 from kalshi_cli import views
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.views.formats import (
-    ExactMoney,
-    ExchangeJson,
-    MaxMoney,
-    MinGain,
-    Ratio,
-    ShortId,
-    SignedMoney,
-    TradingStateCell,
-    TruncatableText,
-    Verdict,
-    without_none,
-)
+from kalshi_cli.views.formats import ExchangeJson, MinGain, Ratio, SignedMoney, Verdict, find_kind, without_none
 from kalshi_cli.views.row import OutputRow
 
 JsonSchema = dict[str, Any]
@@ -48,8 +36,6 @@ _VALUES: dict[Any, JsonSchema] = {
     Price: _decimal(4, "dollars a contract"),
     Qty: _decimal(2, "contracts"),
     Money: _decimal(6, "dollars"),
-    MaxMoney: _decimal(6, "dollars"),
-    ExactMoney: _decimal(6, "dollars"),
     MinGain: _decimal(6, "dollars, won or lost"),
     SignedMoney: _decimal(6, "dollars, won or lost"),
     Ts: {"type": "string", "format": "date-time", "description": "UTC"},
@@ -58,10 +44,7 @@ _VALUES: dict[Any, JsonSchema] = {
     int: {"type": "integer"},
     bool: {"type": "boolean"},
     str: _TEXT,
-    ShortId: _TEXT,
-    TruncatableText: _TEXT,
     Verdict: {"enum": ["OK", "WARNING", "CRITICAL", "UNKNOWN"]},
-    TradingStateCell: _TEXT,
     ExchangeJson: {"description": "JSON of the exchange, as it came"},
 }
 
@@ -117,8 +100,8 @@ def all_views() -> dict[str, type[OutputRow]]:
 def _schema(kind: Any) -> JsonSchema:
     if (bare := without_none(kind)) != kind:
         return {"anyOf": [_schema(bare), {"type": "null"}]}
-    if kind in _VALUES:
-        return _VALUES[kind]
+    if schema := find_kind(_VALUES, kind):
+        return schema
     origin, args = get_origin(kind), get_args(kind)
     if origin is Literal:
         return {"enum": list(args)}

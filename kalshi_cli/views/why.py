@@ -64,17 +64,7 @@ class WhyView(OutputRow, frozen=True, kw_only=True):
     rows: tuple[RefusedOrdersRow, ...]
 
     screen = (
-        "mode",
-        "since",
-        "ticker",
-        "intents",
-        "denied",
-        "sent",
-        "amends",
-        "rejected",
-        "in_doubt",
-        "live",
-        "ended",
+        "mode", "since", "ticker", "intents", "denied", "sent", "amends", "rejected", "in_doubt", "live", "ended",
         "filled",
-    )
+    )  # fmt: skip
     sentences = ("remarks",)
