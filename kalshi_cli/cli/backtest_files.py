@@ -12,8 +12,8 @@ import typer
 from kalshi_cli.base.checked import check_period
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, duration_from_user, pluralize, show_money
-from kalshi_cli.cli.extras import require_extra
-from kalshi_cli.cli.options import choice_option, flags_of, show_list, show_view
+from kalshi_cli.cli.options import flags_of, require_extra, show_list, show_view
+from kalshi_cli.cli.parameters import choice_option, option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, warn, write_out
 from kalshi_cli.cli.time_options import when_option
 
@@ -31,34 +31,24 @@ MAX_DIFFERENCES = 10
 FILLS = ("proportional", "optimistic", "pessimistic", "both")
 
 Latency = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="Latency to the exchange: 150ms (default), or recorded: a distribution."),
+    str | None, option("--latency", "TIME", "Latency to the exchange: 150ms (default), or recorded: a distribution.")
 ]
 PlayedMarkets = Annotated[
     list[str] | None,
-    typer.Option(
-        "--ticker", metavar="TICKER[,TICKER]", help="Trade only these markets, or those of these events or series."
-    ),
+    option("--ticker", "TICKER[,TICKER]", "Trade only these markets, or those of these events or series."),
 ]
 LakeSeries = Annotated[
-    list[str] | None,
-    typer.Option("--series", metavar="SERIES[,SERIES]", help="Use the lake's recordings of this series."),
+    list[str] | None, option("--series", "SERIES[,SERIES]", "Use the lake's recordings of this series.")
 ]
-LakeSince = Annotated[Any, when_option("--since", text="Begin at this recorded time: 2026-05-13, 7d.")]
-LakeUntil = Annotated[Any, when_option("--until", text="End before this recorded time.")]
-LatencyMs = Annotated[int | None, typer.Option(min=0, max=MAX_LATENCY_MS, help="The same in milliseconds.")]
-FillChoice = Annotated[
-    Any, choice_option("--fills", choices=FILLS, text="Queue position: where canceled contracts stood.")
-]
+LakeSince = Annotated[Any, when_option("--since", "Begin at this recorded time: 2026-05-13, 7d.")]
+LakeUntil = Annotated[Any, when_option("--until", "End before this recorded time.")]
+LatencyMs = Annotated[int | None, option("--latency-ms", "N", "The same in milliseconds.", min=0, max=MAX_LATENCY_MS)]
+FillChoice = Annotated[Any, choice_option("--fills", FILLS, "Queue position: where canceled contracts stood.")]
 Phases = Annotated[
-    int, typer.Option("--phases", min=1, max=100, help="Play so many phases of the ticks; show the range of the net.")
+    int, option("--phases", "N", "Play so many phases of the ticks; show the range of the net.", min=1, max=100)
 ]
-PageFile = Annotated[
-    Path | None, typer.Option("--html", metavar="FILE", help="Write the report as one page with charts.")
-]
-OutFolder = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Write trades, equity and markets as Parquet.")
-]
+PageFile = Annotated[Path | None, option("--html", "FILE", "Write the report as one page with charts.")]
+OutFolder = Annotated[Path | None, option("--out", "DIR", "Write trades, equity and markets as Parquet.")]
 
 
 def latency_of(given: str | None, given_ms: int | None) -> int | None:

@@ -23,18 +23,8 @@ from kalshi_cli.base.errors import ExitCode, KalshiError, TerminationRequested, 
 from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact, safe_lines, safe_text
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.options import HelpGroup
+from kalshi_cli.cli.screen import output
 from kalshi_cli.cli.screen.help_text import write_list
-from kalshi_cli.cli.screen.output import (
-    STDOUT,
-    close_out,
-    flush_out,
-    has_reader,
-    set_command,
-    set_fields,
-    set_quiet,
-    warn,
-    write_out,
-)
 from kalshi_cli.cli.unknown_options import option_hint
 
 SECTIONS: dict[str, dict[str, str]] = {
@@ -220,9 +210,9 @@ def _print_version(ctx: typer.Context, param: typer.CallbackParam, value: bool) 
         if ctx.meta[_JSON]:
             import json
 
-            write_out(json.dumps({"version": __version__, "python": python, "platform": system}) + "\n")
+            output.write_out(json.dumps({"version": __version__, "python": python, "platform": system}) + "\n")
         else:
-            write_out(f"kalshi {__version__} (Python {python}, {system})\n")
+            output.write_out(f"kalshi {__version__} (Python {python}, {system})\n")
         raise typer.Exit(0)
 
 
@@ -280,17 +270,17 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None, h
             return report(left, words, is_verbose=flags.verbose)
         code = exit_code_after(error)
         if not _wants_json(words):
-            warn(_SIGNALED[code])
+            output.warn(_SIGNALED[code])
         return _after_signal(code, words)
     except Exception as error:
         if "_KALSHI_COMPLETE" in os.environ:
             return ExitCode.FAILED  # an error message would overwrite the command line that is being typed
         return report(error, words, is_verbose=flags.verbose, order_id=flags.order_id, may_send=flags.may_write)
     finally:
-        close_out()
-        set_quiet(False)
-        set_fields(())
-        set_command(None)
+        output.close_out()
+        output.set_quiet(False)
+        output.set_fields(())
+        output.set_command(None)
 
 
 _SIGNALED: dict[int, str] = {ExitCode.INTERRUPTED: "interrupted", ExitCode.TERMINATED: "terminated"}
@@ -334,12 +324,12 @@ def _run(words: Sequence[str], flags: GlobalOptions) -> int:
     except typer.Exit as end:
         code = end.exit_code
     try:
-        flush_out()
+        output.flush_out()
     except OSError as error:
         if not code:
             raise
-        warn(f"error: {_known(error).message}")  # and the code of the command stays: it says more
-    if not code and flags.may_write and not has_reader():
+        output.warn(f"error: {_known(error).message}")  # and the code of the command stays: it says more
+    if not code and flags.may_write and not output.has_reader():
         raise _output_lost("Nothing reads standard output")
     return _after_signal(code, words)
 
@@ -377,10 +367,10 @@ def report(
         _write_error(known.code, known.message, hint, code, **{name: each for name, each in more.items() if each})
         return code
     if trace:
-        warn(*trace.splitlines())
-    warn(*f"error: {known.message}".split("\n"))
+        output.warn(*trace.splitlines())
+    output.warn(*f"error: {known.message}".split("\n"))
     if hint:
-        warn(f"hint: {hint}")
+        output.warn(f"hint: {hint}")
     return code
 
 
@@ -393,7 +383,7 @@ def _write_error(code: str, message: str, hint: str, exit_code: int, **more: str
 
     texts = {"message": message, "hint": hint, **more}
     body = {"code": code, **{name: safe(each) for name, each in texts.items()}, "exit_code": int(exit_code)}
-    warn(json.dumps({"error": body}), is_wrapped=False)
+    output.warn(json.dumps({"error": body}), is_wrapped=False)
 
 
 OUTPUT_LOST = "output_lost"
@@ -411,7 +401,7 @@ def _known(error: Exception) -> KalshiError:
         return error
     if isinstance(error, CliUsageError):
         return _usage(error)
-    if isinstance(error, OSError) and error.filename == STDOUT:
+    if isinstance(error, OSError) and error.filename == output.STDOUT:
         return _output_lost("Standard output is closed" if error.errno == EBADF else error.strerror or error)
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""

@@ -1,4 +1,4 @@
-"""The parts that all commands share: the global options, typed option values, and the opening of an account.
+"""The parts that all commands share: the global options, the opening of an account, and the output.
 
 A command file starts with `app = CommandGroup("List line.")` and adds functions:
 
@@ -18,19 +18,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
-from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ConfigError, Distrust, KalshiError, UsageError, refuse
-from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
+from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.completion import add_completion
 from kalshi_cli.cli.exit_codes import may_write, only_reads
-from kalshi_cli.cli.global_options import GLOBAL, GlobalOptions, choice, global_options
+from kalshi_cli.cli.global_options import GLOBAL, GlobalOptions, global_options
 from kalshi_cli.cli.option_values import missing_values, refuse_option_values, with_placeholders
 from kalshi_cli.cli.screen.help_text import WholeNames, write_list
 from kalshi_cli.cli.screen.output import Format, default_format, info, set_command, warn, write_out
@@ -38,6 +36,7 @@ from kalshi_cli.cli.unknown_commands import hint_for
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
+    from kalshi_cli.app.event_source import OpenWithNotes
     from kalshi_cli.app.kalshi import Kalshi
     from kalshi_cli.config.config import Config
     from kalshi_cli.services.account.paper_reads import PaperAccountService
@@ -425,72 +424,23 @@ class CommandGroup(typer.Typer):
         return super().command(name, **{"cls": HelpCommand, **more})
 
 
-# -- values -------------------------------------------------------------------------------------------------------
+def account_opener(ctx: typer.Context) -> OpenWithNotes:
+    """Load the configuration, and return what opens the account that it chooses: once for each thread of a screen.
 
-
-def typed_by(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a parser whose ValueError becomes a usage error with the same text."""
-
-    def convert(text: str) -> Any:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
-
-    return convert
-
-
-def price_option(*names: str, text: str) -> Any:
-    """Return an option that takes dollars (0.47) or cents (47c); the value is a Price."""
-    return typer.Option(*names, parser=typed_by(price_from_user), metavar="PRICE", help=text)
-
-
-def money_option(*names: str, text: str) -> Any:
-    """Return an option that takes an amount in dollars (25.00); the value is Money."""
-    return typer.Option(*names, parser=typed_by(money_from_user), metavar="DOLLARS", help=text)
-
-
-def count_option(*names: str, text: str) -> Any:
-    """Return an option that takes contracts (10, 2.5); the value is a Qty."""
-    return typer.Option(*names, parser=typed_by(qty_from_user), metavar="COUNT", help=text)
-
-
-def duration_option(*names: str, text: str) -> Any:
-    """Return an option that takes 90s, 5m20s, 24h, 7d; the value is seconds, a float."""
-    return typer.Option(*names, parser=typed_by(duration_from_user), metavar="DURATION", help=text)
-
-
-def time_option(*names: str, text: str) -> Any:
-    """Return an option that takes a time (2026-11-22T15:00:00Z); the value is a Ts."""
-    return typer.Option(*names, parser=typed_by(parse_ts), metavar="TIME", help=text)
-
-
-def choice_option(*names: str, choices: Sequence[str], text: str, old: Mapping[str, str] = MappingProxyType({})) -> Any:
-    """Return an option that takes one of a few words and suggests the nearest one; an empty default means none.
-
-    `old` maps words of earlier versions to the words that replaced them.
+    What the account would write to the terminal would spoil the screen: it is dropped, or given to `note`.
     """
+    from kalshi_cli.app.environment import Environment
+    from kalshi_cli.app.kalshi import Kalshi
 
-    def convert(word: str) -> str:
-        return word and choice(old.get(word, word), choices)
-
-    return typer.Option(*names, parser=convert, metavar="|".join(choices), help=text)
-
-
-Paper = Annotated[bool, typer.Option("--paper", help="Show paper trading")]
-LakeFolder = Annotated[
-    Path | None, typer.Option("--lake", metavar="DIR", help="Folder of the lake, if not the environment's.")
-]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, metavar="N", help="Maximum number of rows")]
-All = Annotated[bool, typer.Option("--all", help="List all rows")]
-LIMIT_OR_ALL = "--limit N or --all"
+    config = load_config(ctx)
+    return lambda note=lambda _text: None: Kalshi(Environment(config, note, note))
 
 
-def ticker() -> Any:
-    """Return the argument that names a market."""
-    return typer.Argument(metavar="TICKER", help="Market ticker, such as KXHIGHNY-26NOV21-B53.5", show_default=False)
+def require_extra(extra: str, *modules: str) -> None:
+    """Raise UsageError, with the line that installs it, where a package of an extra is missing."""
+    from importlib.util import find_spec
 
+    from kalshi_cli.base.version import install_hint
 
-def watchlist_option() -> Any:
-    """Return the option that names a watchlist."""
-    return typer.Option("--list", metavar="LIST", help="The markets of this watchlist (see `kalshi watchlist`)")
+    if missing := [name for name in modules if find_spec(name) is None]:
+        raise UsageError(f"This command needs {', '.join(missing)}, which is not installed", hint=install_hint(extra))

@@ -11,7 +11,8 @@ import typer
 
 from kalshi_cli.base.errors import RateLimitedError, UnreachableError
 from kalshi_cli.base.local_time import show_times
-from kalshi_cli.cli.options import agreed, choice_option, duration_option, flags_of, show_view
+from kalshi_cli.cli.options import agreed, flags_of, show_view
+from kalshi_cli.cli.parameters import DryRun, Yes, choice_option, duration_option, flag, option, subaccount_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_sentence
 
 if TYPE_CHECKING:
@@ -28,58 +29,28 @@ if TYPE_CHECKING:
 TIFS = ("gtc", "ioc", "fok")
 STPS = ("taker", "maker")
 
-HIGHEST_SUBACCOUNT = 63
-
-
-def subaccount_option(text: str) -> Any:
-    """Return an option that takes the number of a subaccount."""
-    return typer.Option("--subaccount", min=0, max=HIGHEST_SUBACCOUNT, metavar="N", help=text)
-
-
-def order_argument() -> Any:
-    """Return the argument that names an order."""
-    return typer.Argument(metavar="ID", help="Order id, its first 6 or more characters, or client order id")
-
-
-Yes = Annotated[bool, typer.Option("--yes", help="Skip the confirmation on prod")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, without sending it")]
-ExpiresIn = Annotated[Any, duration_option("--expires-in", text="Cancel at the exchange after this time.")]
-TickerGlob = Annotated[
-    str, typer.Option("--ticker", metavar="GLOB", help="Only tickers that match this pattern, such as 'KXBTC*'")
-]
+ExpiresIn = Annotated[Any, duration_option("--expires-in", "Cancel at the exchange after this time.")]
 
 _TERMS: dict[str, tuple[Any, Any]] = {
     "tif": (
-        Annotated[
-            str,
-            choice_option("--tif", choices=TIFS, text="Good till canceled, immediate or cancel, or fill or kill."),
-        ],
+        Annotated[str, choice_option("--tif", TIFS, "Good till canceled, immediate or cancel, or fill or kill.")],
         "gtc",
     ),
-    "post_only": (Annotated[bool, typer.Option("--post-only", help="Reject if it would take liquidity")], False),
-    "reduce_only": (
-        Annotated[bool, typer.Option("--reduce-only", help="Only reduce a position; requires --tif ioc")],
-        False,
-    ),
+    "post_only": (Annotated[bool, flag("--post-only", "Reject if it would take liquidity")], False),
+    "reduce_only": (Annotated[bool, flag("--reduce-only", "Only reduce a position; requires --tif ioc")], False),
     "expires_in": (ExpiresIn, None),
     "client_order_id": (
-        Annotated[str, typer.Option(metavar="ID", help="Your own id (letters, digits, -, _); used for one order only")],
+        Annotated[
+            str, option("--client-order-id", "ID", "Your own id (letters, digits, -, _); used for one order only")
+        ],
         "",
     ),
-    "group": (Annotated[str, typer.Option("--group", metavar="ID", help="Add the order to this order group")], ""),
+    "group": (Annotated[str, option("--group", "ID", "Add the order to this order group")], ""),
     "stp": (
-        Annotated[
-            str,
-            choice_option(
-                "--stp", choices=STPS, text="Self-trade prevention: which order is canceled, taker or maker."
-            ),
-        ],
+        Annotated[str, choice_option("--stp", STPS, "Self-trade prevention: which order is canceled, taker or maker.")],
         "taker",
     ),
-    "cancel_on_pause": (
-        Annotated[bool, typer.Option("--cancel-on-pause", help="Cancel when trading pauses")],
-        False,
-    ),
+    "cancel_on_pause": (Annotated[bool, flag("--cancel-on-pause", "Cancel when trading pauses")], False),
     "subaccount": (Annotated[int | None, subaccount_option("Place the order in this subaccount.")], None),
     "yes": (Yes, False),
     "dry_run": (DryRun, False),

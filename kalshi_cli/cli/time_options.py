@@ -6,10 +6,9 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import typer
-
 from kalshi_cli.base.checked import check_period
 from kalshi_cli.base.units import Ts, duration_from_user, format_ts, parse_ts
+from kalshi_cli.cli.parameters import option, typed_by
 from kalshi_cli.cli.screen.output import info
 
 if TYPE_CHECKING:
@@ -98,16 +97,9 @@ def show_utc(ts: Ts) -> str:
     return format_ts(ts).replace("T", " ").replace("Z", " UTC")
 
 
-def when_option(*names: str, text: str = SINCE) -> Any:
+def when_option(name: str, text: str = SINCE) -> Any:
     """Return an option that takes a duration back from now, a date or a time."""
-
-    def convert(text: str) -> When:
-        try:
-            return when_from_user(text)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
-
-    return typer.Option(*names, parser=convert, metavar="WHEN", help=text)
+    return option(name, "WHEN", text, parser=typed_by(when_from_user))
 
 
 def year_of(year: int, zone: ZoneInfo) -> tuple[Ts, Ts]:

@@ -10,17 +10,9 @@ import typer
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.cli.commands import price_alerts
-from kalshi_cli.cli.options import (
-    CommandGroup,
-    duration_option,
-    flags_of,
-    home_of,
-    open_services,
-    show_done,
-    show_list,
-    show_view,
-)
+from kalshi_cli.cli.options import CommandGroup, flags_of, home_of, open_services, show_done, show_list, show_view
 from kalshi_cli.cli.order_options import is_terse
+from kalshi_cli.cli.parameters import argument, duration_option, flag, option
 from kalshi_cli.cli.screen.output import info, warn
 from kalshi_cli.views.formats import TruncatableText
 
@@ -34,13 +26,8 @@ app = CommandGroup(
     default="list",
 )
 
-What = Annotated[
-    str,
-    typer.Argument(
-        metavar="CODE[:SUBJECT]", help="Alert code, optionally with a subject; * matches any text", show_default=False
-    ),
-]
-Paper = Annotated[bool, typer.Option("--paper", help="Alerts of paper trading")]
+What = Annotated[str, argument("CODE[:SUBJECT]", "Alert code, optionally with a subject; * matches any text")]
+Paper = Annotated[bool, flag("--paper", "Alerts of paper trading")]
 
 MAX_RUNBOOKS = 3
 """Codes of active alerts whose runbook is named, the gravest first."""
@@ -128,7 +115,7 @@ def _first_sentence(text: str) -> str:
 @app.command("test")
 def try_(
     ctx: typer.Context,
-    sink: Annotated[str, typer.Argument(metavar="[CHANNEL]", help="Only this alert channel", show_default=False)] = "",
+    sink: Annotated[str, argument("[CHANNEL]", "Only this alert channel")] = "",
 ) -> None:
     """Send a test notice to the alert channels.
 
@@ -161,11 +148,11 @@ def try_(
 def silence(
     ctx: typer.Context,
     what: What,
-    lasts: Annotated[Any, duration_option("--for", text="How long, at most 30d")] = None,
+    lasts: Annotated[Any, duration_option("--for", "How long, at most 30d")] = None,
     until_over: Annotated[
-        bool, typer.Option("--until-over", help="Only the alerts active now, until they end, at most 7d or --for")
+        bool, flag("--until-over", "Only the alerts active now, until they end, at most 7d or --for")
     ] = False,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, shown by `kalshi alerts list`")] = "",
+    reason: Annotated[str, option("--reason", "TEXT", "Reason, shown by `kalshi alerts list`")] = "",
     paper: Paper = False,
 ) -> None:
     """Silence alerts for a time, or until they end.

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, choice_option, note_unsent, open_services, show_view
-from kalshi_cli.cli.order_options import DryRun, Yes, consented
+from kalshi_cli.cli.options import CommandGroup, note_unsent, open_services, show_view
+from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.parameters import DryRun, Yes, argument, choice_option, flag
 
 app = CommandGroup(
     "Show or set automatic cash allocation across shards.\n\n"
@@ -33,12 +34,11 @@ def show(ctx: typer.Context) -> None:
 def set_(
     ctx: typer.Context,
     shares: Annotated[
-        list[str] | None, typer.Argument(metavar="SHARD=PERCENT...", help="Percentage per shard; they add up to 100")
+        list[str] | None, argument("SHARD=PERCENT...", "Percentage per shard; they add up to 100")
     ] = None,
-    off: Annotated[bool, typer.Option("--off", help="Turn off automatic allocation")] = False,
+    off: Annotated[bool, flag("--off", "Turn off automatic allocation")] = False,
     reserve: Annotated[
-        str,
-        choice_option("--reserve", choices=("max", "sum", "none"), text="Cash kept on a shard for its resting orders"),
+        str, choice_option("--reserve", ("max", "sum", "none"), "Cash kept on a shard for its resting orders")
     ] = "",
     yes: Yes = False,
     dry_run: DryRun = False,

@@ -15,7 +15,8 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, flags_of, note_unsent, open_services, show_done
-from kalshi_cli.cli.order_options import DryRun, consented
+from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.parameters import DryRun, argument, flag, option
 from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
 
 app = CommandGroup("Send a signed request to any API path.")
@@ -50,12 +51,7 @@ _CONSTANTS: dict[str, object] = {"true": True, "false": False, "null": None}
 Fields = dict[str, list[RequestField]]
 
 
-ApiPath = Annotated[
-    str,
-    typer.Argument(
-        metavar="PATH", help="API path, such as /portfolio/balance, with or without /trade-api/v2", show_default=False
-    ),
-]
+ApiPath = Annotated[str, argument("PATH", "API path, such as /portfolio/balance, with or without /trade-api/v2")]
 TextFields = Annotated[
     list[str] | None, typer.Option("-f", "--raw-field", metavar="NAME=VALUE", help="Add a string field")
 ]
@@ -65,26 +61,22 @@ TypedFields = Annotated[
         "-F", "--field", metavar="NAME=VALUE", help="Add a typed field: true, false, null and integers are converted"
     ),
 ]
-BodySource = Annotated[
-    str, typer.Option("--input", metavar="FILE|-", help="Read the body from a file, or from standard input with -")
-]
+BodySource = Annotated[str, option("--input", "FILE|-", "Read the body from a file, or from standard input with -")]
 
 
 @app.command("api")
 def api(
     ctx: typer.Context,
-    method: Annotated[str, typer.Argument(metavar="[METHOD]", help="GET, POST, PUT or DELETE")],
+    method: Annotated[str, argument("[METHOD]", "GET, POST, PUT or DELETE")],
     path: ApiPath = "",
     texts: TextFields = None,
     typed: TypedFields = None,
     source: BodySource = "",
-    paginate: Annotated[
-        bool, typer.Option("--paginate", help="Follow the cursors to the end; one response with all rows")
-    ] = False,
+    paginate: Annotated[bool, flag("--paginate", "Follow the cursors to the end; one response with all rows")] = False,
     no_limits: Annotated[
-        bool, typer.Option("--no-limits", help="Send an order, an amend or a quote that no risk limit checks")
+        bool, flag("--no-limits", "Send an order, an amend or a quote that no risk limit checks")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation of a write on prod")] = False,
+    yes: Annotated[bool, flag("--yes", "Skip the confirmation of a write on prod")] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Send a signed request to any API path.

@@ -13,7 +13,7 @@ from kalshi_cli.base.checked import JsonNumber, as_json, exact_json
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.text import holds_private_key, safe_text
 from kalshi_cli.base.units import duration_from_user, price_from_user, qty_from_user
-from kalshi_cli.cli.order_options import HIGHEST_SUBACCOUNT
+from kalshi_cli.cli.parameters import HIGHEST_SUBACCOUNT
 from kalshi_cli.services.orders.batch import MAX_ORDERS, BatchLine
 from kalshi_cli.services.orders.place import SELF_TRADE_PREVENTIONS, TIMES_IN_FORCE, OrderTicket
 

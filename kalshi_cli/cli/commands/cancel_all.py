@@ -10,20 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kalshi_cli.base import errors
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    HostError,
-    KalshiError,
-    OutcomeUnknownError,
-    RefusedError,
-    StateFileError,
-    UnreachableError,
-    UsageError,
-)
 from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.kill_signals import KillSignals
-from kalshi_cli.cli.options import CommandGroup, asks, duration_option, flags_of, load_config, show_view
+from kalshi_cli.cli.options import CommandGroup, asks, flags_of, load_config, show_view
+from kalshi_cli.cli.parameters import duration_option, flag, option
 from kalshi_cli.cli.screen.output import info, prompt, warn
 
 if TYPE_CHECKING:
@@ -40,14 +32,12 @@ NEEDED = ("env", "state", "credentials", "exchange.rest_url")
 @app.command("cancel-all")
 def cancel_all(
     ctx: typer.Context,
-    event: Annotated[str | None, typer.Option(metavar="EVENT", help="Only orders of this event.")] = None,
-    pattern: Annotated[
-        str | None, typer.Option("--ticker", metavar="GLOB", help="Only tickers that match this pattern.")
-    ] = None,
-    within: Annotated[Any, duration_option("--within", text="Give up after this time (60s).")] = None,
-    no_halt: Annotated[bool, typer.Option("--no-halt", help="Do not halt trading.")] = False,
-    flatten: Annotated[bool, typer.Option("--flatten", help="Close all positions afterwards.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation on prod.")] = False,
+    event: Annotated[str | None, option("--event", "EVENT", "Only orders of this event.")] = None,
+    pattern: Annotated[str | None, option("--ticker", "GLOB", "Only tickers that match this pattern.")] = None,
+    within: Annotated[Any, duration_option("--within", "Give up after this time (60s).")] = None,
+    no_halt: Annotated[bool, flag("--no-halt", "Do not halt trading.")] = False,
+    flatten: Annotated[bool, flag("--flatten", "Close all positions afterwards.")] = False,
+    yes: Annotated[bool, flag("--yes", "Skip the confirmation on prod.")] = False,
 ) -> None:
     """Halt trading and cancel all orders (kill switch).
 
@@ -78,7 +68,7 @@ def cancel_all(
     """
     is_everything = event is None and pattern is None
     if flatten and (no_halt or not is_everything):
-        raise UsageError(
+        raise errors.UsageError(
             "--flatten cannot be combined with --no-halt, --event or --ticker",
             hint="to close one position, run `kalshi close TICKER`",
         )
@@ -110,7 +100,9 @@ def cancel_all(
             raise error
 
 
-def _show(ctx: typer.Context, resources: Resources, kill: KillRun, *, flatten: bool, yes: bool) -> KalshiError | None:
+def _show(
+    ctx: typer.Context, resources: Resources, kill: KillRun, *, flatten: bool, yes: bool
+) -> errors.KalshiError | None:
     """Close the positions where that was asked for, and show the result; return the error of the close."""
     view, unclosed = kill.view, None
     if flatten:
@@ -157,7 +149,7 @@ def _ask(resources: Resources, scope: CancelScope, signals: KillSignals, *, is_h
         state, resume = "; trading stays halted", "; to trade again: `kalshi resume --reason TEXT`"
     elif is_halted is not None:
         state = "; trading is NOT halted, because the halt could not be written"
-    raise RefusedError(
+    raise errors.RefusedError(
         f"Not confirmed: no order was canceled{state}",
         hint=f"to cancel them, run it again and answer y, or add --yes{resume}",
         code="not_confirmed",
@@ -182,7 +174,7 @@ def _introduce(resources: Resources) -> None:
         )
 
 
-def _warn(error: KalshiError) -> None:
+def _warn(error: errors.KalshiError) -> None:
     """Warn about a file that other users may write. Every other command refuses it; the kill switch goes on."""
     warn(f"warning: {error.message}; continuing anyway. Afterwards: {error.hint}")
 
@@ -197,17 +189,17 @@ def _with_a_key(resources: Resources) -> Iterator[None]:
     """
     try:
         yield
-    except (CredentialsError, HostError, UnreachableError, StateFileError) as error:
+    except (errors.CredentialsError, errors.HostError, errors.UnreachableError, errors.StateFileError) as error:
         from kalshi_cli.services.orders.cancel_all import left_here
         from kalshi_cli.services.orders.kill_switch import WEB_SITE
 
         what = left_here(resources)
-        if not what and not isinstance(error, CredentialsError | HostError):
+        if not what and not isinstance(error, errors.CredentialsError | errors.HostError):
             raise
         hint = f"{error.hint or 'fix the key'}; then run this again, or cancel {WEB_SITE} now"
         if not what:
             text = "NOTHING WAS CANCELED, and orders of other programs may be live; none is on record here"
             raise type(error)(f"{error.message}; {text}", hint=hint, code=error.code) from error
-        raise OutcomeUnknownError(
+        raise errors.OutcomeUnknownError(
             f"{error.message}; NOTHING WAS CANCELED, and {what}", hint=hint, code=error.code
         ) from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, Limit, open_services, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, open_services, show_list, show_view
+from kalshi_cli.cli.parameters import Limit
 
 app = CommandGroup("List deposits, withdrawals and API keys.")
 

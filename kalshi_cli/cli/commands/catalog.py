@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, open_services, show_done, show_view
+from kalshi_cli.cli.parameters import flag
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
@@ -19,7 +20,7 @@ app = CommandGroup(
 @app.command("refresh")
 def refresh(
     ctx: typer.Context,
-    full: Annotated[bool, typer.Option("--full", help="Download everything, not only changes")] = False,
+    full: Annotated[bool, flag("--full", "Download everything, not only changes")] = False,
 ) -> None:
     """Create or update the local market catalog.
 

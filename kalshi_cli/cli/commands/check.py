@@ -15,17 +15,9 @@ import typer
 
 from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import redact, safe_text
-from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, home_of, open_services
-from kalshi_cli.cli.screen.output import (
-    Format,
-    chosen_fields,
-    close_out,
-    default_format,
-    info,
-    warn,
-    write_out,
-    write_sentence,
-)
+from kalshi_cli.cli.options import CommandGroup, flags_of, home_of, open_services
+from kalshi_cli.cli.parameters import duration_option, option
+from kalshi_cli.cli.screen import output
 from kalshi_cli.cli.unstarted_check import told_if_not_started
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, each_cause_once
 
@@ -79,10 +71,10 @@ def _flag(name: str, option: str, text: str) -> Parameter:
 
 
 EACH = (
-    _option("within", Any, duration_option("--within", text="Time limit from the start of the program [default: 13s]")),
+    _option("within", Any, duration_option("--within", "Time limit from the start of the program [default: 13s]")),
     _option(
         "notify", str,
-        typer.Option("--notify", metavar="URL", help="Also notify this URL in this run; http:// only on this machine"),
+        option("--notify", "URL", "Also notify this URL in this run; http:// only on this machine"),
         "",
     ),
     _flag("no_notify", "--no-notify", "Send no alerts, and do not record the result"),
@@ -368,15 +360,15 @@ def _run(
         stop = stack.enter_context(stopped_after(within_s, name, flags.form, of_s=wanted_s))
         if not no_notify:
             stack.enter_context(told_if_not_started(ctx, name, wanted["notify"], within_s))
-        kalshi = stack.enter_context(open_services(ctx, warn))
+        kalshi = stack.enter_context(open_services(ctx, output.warn))
 
         def shown(found: CheckReport, parts: Sequence[CheckReport]) -> None:
             try:
                 show(found, flags.form, parts)
-                write_out("", flush=True)
+                output.write_out("", flush=True)
             except OSError as error:  # no reader, or a full disk: notify all the same
-                close_out()
-                warn(f"Could not write the result of the check: {error.strerror}")
+                output.close_out()
+                output.warn(f"Could not write the result of the check: {error.strerror}")
             stop.verdict, stop.is_shown = found.verdict, True
 
         view = kalshi.monitoring.check(
@@ -394,7 +386,7 @@ def _run(
 # -- output ------------------------------------------------------------------------------------------------------
 
 
-def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] = ()) -> None:
+def show(found: CheckReport, form: output.Format | None, parts: Sequence[CheckReport] = ()) -> None:
     """Print the first line, then a line for each check and breach; with --json the whole report as one object.
 
     A terminal gets a table of checks instead, without the numbers for monitoring systems.
@@ -403,13 +395,13 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
     from kalshi_cli.core.monitoring.check_report import counts_by_verdict, without_repeated_causes
     from kalshi_cli.views.checks import BreachRow, CheckLine, CheckView
 
-    form, breaches = form or default_format(), each_cause_once(found.breaches)
-    if form in (Format.JSON, Format.NDJSON) or (chosen_fields() and form is not Format.CSV):
+    form, breaches = form or output.default_format(), each_cause_once(found.breaches)
+    if form in (output.Format.JSON, output.Format.NDJSON) or (output.chosen_fields() and form is not output.Format.CSV):
         render_one(CheckView.of(found, checks=tuple(map(CheckLine.of, parts))), form)
-    elif form is Format.CSV:
+    elif form is output.Format.CSV:
         render_rows(BreachRow, [BreachRow.of(breach) for breach in found.breaches], form)
     else:
-        if form is Format.TABLE:
+        if form is output.Format.TABLE:
             # Findings come last, so that they stay on a small screen.
             ordered = without_repeated_causes(
                 sorted(parts or (found,), key=lambda part: part.verdict is not Verdict.OK)
@@ -417,20 +409,20 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
             rows = [CheckLine.of(part, summary=redact(part.summary)) for part in ordered]
             render_rows(CheckLine, rows, form)
         else:
-            write_out(f"{_shown(found.first_line)}\n")
+            output.write_out(f"{_shown(found.first_line)}\n")
             ordered = without_repeated_causes(parts)
             for part in ordered:
-                write_out(f"{part.verdict.name} {part.check}: {_shown(part.summary)}\n")
+                output.write_out(f"{part.verdict.name} {part.check}: {_shown(part.summary)}\n")
         breaches = [each for each in breaches if not any(each.text in part.summary for part in ordered)]
         most = MAX_LINES - 3 - len(parts)
         for breach in breaches[:most]:  # no table: it would cut the text
-            write_sentence(f"{breach.severity.upper()} {_shown(breach.text)}")
+            output.write_sentence(f"{breach.severity.upper()} {_shown(breach.text)}")
         if len(breaches) > most:
-            info(f"... and {len(breaches) - most} more; --json shows all")
-        if form is Format.TABLE and parts:
-            info(counts_by_verdict(parts))
+            output.info(f"... and {len(breaches) - most} more; --json shows all")
+        if form is output.Format.TABLE and parts:
+            output.info(counts_by_verdict(parts))
         if found.verdict is not Verdict.OK:
-            info(f"What to do: kalshi runbook {found.runbook}")
+            output.info(f"What to do: kalshi runbook {found.runbook}")
 
 
 def _shown(text: str) -> str:
@@ -446,12 +438,12 @@ _TAKES_VALUE = (
 
 def show_unknown(words: Sequence[str], why: str, *, is_json: bool) -> None:
     """Print the result of a check with the arguments `words` that could not start; on a terminal the error says why."""
-    if default_format() is Format.TABLE and not is_json:
-        info(f"UNKNOWN: the check could not start. What to do: kalshi runbook {_unknown('', why).runbook}")
+    if output.default_format() is output.Format.TABLE and not is_json:
+        output.info(f"UNKNOWN: the check could not start. What to do: kalshi runbook {_unknown('', why).runbook}")
         return
     pairs = pairwise(["", *words])
     name = next((word for before, word in pairs if word.isalpha() and before not in _TAKES_VALUE), "check")
-    show(_unknown(name, why), Format.JSON if is_json else Format.PLAIN)
+    show(_unknown(name, why), output.Format.JSON if is_json else output.Format.PLAIN)
 
 
 def _unknown(check: str, why: str) -> CheckReport:
@@ -466,7 +458,7 @@ class TimeoutResult:
 
 
 @contextmanager
-def stopped_after(seconds: float, check: str, form: Format | None, *, of_s: float) -> Iterator[TimeoutResult]:
+def stopped_after(seconds: float, check: str, form: output.Format | None, *, of_s: float) -> Iterator[TimeoutResult]:
     """End this process with UNKNOWN after `seconds`, or on SIGTERM, even if a resolver, a lock or a pipe blocks it.
 
     `of_s` is the time limit from the start of the program. If the verdict is already printed and only notifications
@@ -476,10 +468,10 @@ def stopped_after(seconds: float, check: str, form: Format | None, *, of_s: floa
 
     def say(why: str) -> None:
         if stop.is_shown:
-            info(f"Some notifications failed: {why}")
+            output.info(f"Some notifications failed: {why}")
         else:
             show(_unknown(check, why), form)
-            write_out("", flush=True)
+            output.write_out("", flush=True)
 
     def give_up(why: str) -> None:
         saying = threading.Thread(target=say, args=(why,), daemon=True)

@@ -10,20 +10,20 @@ import typer
 
 from kalshi_cli.base.errors import KalshiError, RefusedError
 from kalshi_cli.base.units import distance_from_user
-from kalshi_cli.cli.options import (
-    CommandGroup,
-    agreed,
-    asks,
+from kalshi_cli.cli.options import CommandGroup, agreed, asks, note_unsent, open_app, show_list
+from kalshi_cli.cli.order_options import is_terse, unsent
+from kalshi_cli.cli.parameters import (
+    DryRun,
+    Yes,
     count_option,
     duration_option,
-    note_unsent,
-    open_app,
+    flag,
+    option,
     price_option,
-    show_list,
+    subaccount_option,
     ticker,
     typed_by,
 )
-from kalshi_cli.cli.order_options import DryRun, Yes, is_terse, subaccount_option, unsent
 from kalshi_cli.cli.screen.output import info, warn, write_sentence
 
 if TYPE_CHECKING:
@@ -42,24 +42,20 @@ DEFAULT_TRIES = 10
 
 def _slippage() -> Any:
     text = "Maximum distance from the best price at the start (5c; below 20c a quarter of the price, at least 1c)."
-    return typer.Option("--max-slippage", parser=typed_by(distance_from_user), metavar="PRICE", help=text)
+    return option("--max-slippage", "PRICE", text, parser=typed_by(distance_from_user))
 
 
 @app.command("close")
 def close(
     ctx: typer.Context,
     name: Annotated[str, ticker()],
-    count: Annotated[Any, count_option("--count", text="Contracts to close (the whole position).")] = None,
+    count: Annotated[Any, count_option("--count", "Contracts to close (the whole position).")] = None,
     max_slippage: Annotated[Any, _slippage()] = None,
-    step: Annotated[Any, price_option("--step", text="Price change per attempt (1c).")] = None,
-    tries: Annotated[
-        int, typer.Option(min=1, max=100, metavar="N", help="Maximum number of attempts.")
-    ] = DEFAULT_TRIES,
-    within: Annotated[Any, duration_option("--within", text="Give up after this time (30s).")] = None,
+    step: Annotated[Any, price_option("--step", "Price change per attempt (1c).")] = None,
+    tries: Annotated[int, option("--tries", "N", "Maximum number of attempts.", min=1, max=100)] = DEFAULT_TRIES,
+    within: Annotated[Any, duration_option("--within", "Give up after this time (30s).")] = None,
     subaccount: Annotated[int | None, subaccount_option("Close the position of this subaccount.")] = None,
-    cancel_orders: Annotated[
-        bool, typer.Option("--cancel-orders", help="First cancel your manual orders that block it.")
-    ] = False,
+    cancel_orders: Annotated[bool, flag("--cancel-orders", "First cancel your manual orders that block it.")] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -91,11 +87,11 @@ def close(
 def flatten(
     ctx: typer.Context,
     max_slippage: Annotated[Any, _slippage()] = None,
-    step: Annotated[Any, price_option("--step", text="Price change per attempt (1c).")] = None,
+    step: Annotated[Any, price_option("--step", "Price change per attempt (1c).")] = None,
     tries: Annotated[
-        int, typer.Option(min=1, max=100, metavar="N", help="Maximum number of attempts per position.")
+        int, option("--tries", "N", "Maximum number of attempts per position.", min=1, max=100)
     ] = DEFAULT_TRIES,
-    within: Annotated[Any, duration_option("--within", text="Give up on a position after this time (30s).")] = None,
+    within: Annotated[Any, duration_option("--within", "Give up on a position after this time (30s).")] = None,
     subaccount: Annotated[int | None, subaccount_option("Close the positions of this subaccount.")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,

@@ -6,17 +6,9 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import (
-    CommandGroup,
-    Limit,
-    choice_option,
-    flags_of,
-    note_unsent,
-    open_services,
-    show_list,
-    show_view,
-)
-from kalshi_cli.cli.order_options import DryRun, Yes, consented
+from kalshi_cli.cli.options import CommandGroup, flags_of, note_unsent, open_services, show_list, show_view
+from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.parameters import DryRun, Limit, Yes, argument, choice_option, option
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
@@ -27,16 +19,14 @@ app = CommandGroup(
 )
 
 STATUSES = ("unopened", "open", "closed", "all")
-CollectionName = Annotated[
-    str, typer.Argument(metavar="COLLECTION", help="Ticker of the collection", show_default=False)
-]
+CollectionName = Annotated[str, argument("COLLECTION", "Ticker of the collection")]
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    event: Annotated[str, typer.Option(metavar="EVENT", help="Only collections that include this event")] = "",
-    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Filter by status")] = "open",
+    event: Annotated[str, option("--event", "EVENT", "Only collections that include this event")] = "",
+    status: Annotated[str, choice_option("--status", STATUSES, "Filter by status")] = "open",
     limit: Limit = 50,
 ) -> None:
     """List combo collections.
@@ -73,9 +63,7 @@ def show(ctx: typer.Context, collection: CollectionName) -> None:
 def create(
     ctx: typer.Context,
     collection: CollectionName,
-    leg: Annotated[
-        list[str], typer.Option("--leg", metavar="MARKET:yes|no", help="A leg; repeat the option for each leg")
-    ],
+    leg: Annotated[list[str], option("--leg", "MARKET:yes|no", "A leg; repeat the option for each leg")],
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:

@@ -7,18 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import (
-    LIMIT_OR_ALL,
-    All,
-    CommandGroup,
-    Limit,
-    choice_option,
-    duration_option,
-    flags_of,
-    open_services,
-    show_list,
-    show_view,
-)
+from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list, show_view
+from kalshi_cli.cli.parameters import LIMIT_OR_ALL, All, Limit, argument, choice_option, duration_option, flag, option
 from kalshi_cli.cli.screen.output import Format
 
 app = CommandGroup("List events and series.")
@@ -30,12 +20,12 @@ STATUSES = ("unopened", "open", "closed", "settled", "all")
 def events(
     ctx: typer.Context,
     status: Annotated[
-        str, choice_option("--status", choices=STATUSES, text="Filter by the status of any of the event's markets")
+        str, choice_option("--status", STATUSES, "Filter by the status of any of the event's markets")
     ] = "open",
-    series: Annotated[str, typer.Option(metavar="SERIES", help="Only this series, such as KXBTCD")] = "",
-    search: Annotated[str, typer.Option(metavar="TEXT", help="Words to search for in the ticker and titles")] = "",
+    series: Annotated[str, option("--series", "SERIES", "Only this series, such as KXBTCD")] = "",
+    search: Annotated[str, option("--search", "TEXT", "Words to search for in the ticker and titles")] = "",
     closing_within: Annotated[
-        Any, duration_option("--closing-within", text="Only events with a market that closes within this time")
+        Any, duration_option("--closing-within", "Only events with a market that closes within this time")
     ] = None,
     limit: Limit = 50,
     everything: All = False,
@@ -69,9 +59,7 @@ def events(
 @app.command("event")
 def event(
     ctx: typer.Context,
-    name: Annotated[
-        str, typer.Argument(metavar="EVENT", help="Event ticker, such as KXHIGHNY-26NOV21", show_default=False)
-    ],
+    name: Annotated[str, argument("EVENT", "Event ticker, such as KXHIGHNY-26NOV21")],
 ) -> None:
     """Show an event and its markets.
 
@@ -89,12 +77,10 @@ def event(
 @app.command("series")
 def series(
     ctx: typer.Context,
-    category: Annotated[
-        str, typer.Option(metavar="NAME", help="Filter by category, such as Crypto (case-sensitive)")
-    ] = "",
-    tag: Annotated[str, typer.Option(metavar="TAG", help="Filter by tag (case-sensitive)")] = "",
-    search: Annotated[str, typer.Option(metavar="TEXT", help="Words to search for in the ticker and title")] = "",
-    volume: Annotated[bool, typer.Option("--volume", help="Include the total volume of each series")] = False,
+    category: Annotated[str, option("--category", "NAME", "Filter by category, such as Crypto (case-sensitive)")] = "",
+    tag: Annotated[str, option("--tag", "TAG", "Filter by tag (case-sensitive)")] = "",
+    search: Annotated[str, option("--search", "TEXT", "Words to search for in the ticker and title")] = "",
+    volume: Annotated[bool, flag("--volume", "Include the total volume of each series")] = False,
 ) -> None:
     """List series and their fees.
 
@@ -117,7 +103,7 @@ def series(
 @app.command("series-info")
 def series_info(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="SERIES", help="Series ticker, such as KXHIGHNY", show_default=False)],
+    name: Annotated[str, argument("SERIES", "Series ticker, such as KXHIGHNY")],
 ) -> None:
     """Show the details of one series.
 

@@ -6,15 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import (
-    CommandGroup,
-    Paper,
-    choice_option,
-    duration_option,
-    home_of,
-    open_services,
-    show_view,
-)
+from kalshi_cli.cli.options import CommandGroup, home_of, open_services, show_view
+from kalshi_cli.cli.parameters import Paper, choice_option, duration_option
 from kalshi_cli.cli.time_options import when, when_option
 
 app = CommandGroup("Show execution quality: fill rate, latency, slippage.")
@@ -26,10 +19,10 @@ WITHIN_S = 30.0
 @app.command("execution")
 def execution(
     ctx: typer.Context,
-    by: Annotated[str, choice_option("--by", choices=KEYS, text="Group by.")] = "strategy",
-    since: Annotated[Any, when_option("--since", text="How far back to look: 24h, 30d or a date (7d).")] = None,
+    by: Annotated[str, choice_option("--by", KEYS, "Group by.")] = "strategy",
+    since: Annotated[Any, when_option("--since", "How far back to look: 24h, 30d or a date (7d).")] = None,
     within: Annotated[
-        Any, duration_option("--within", text="An order counts as filled if it trades within this time (30s).")
+        Any, duration_option("--within", "An order counts as filled if it trades within this time (30s).")
     ] = None,
     paper: Paper = False,
 ) -> None:

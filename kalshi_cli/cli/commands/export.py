@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, choice_option, flags_of, open_services, show_list
+from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list
+from kalshi_cli.cli.parameters import choice_option, flag, option
 from kalshi_cli.cli.screen.output import Format, chosen_fields
 from kalshi_cli.cli.time_options import UNTIL, note_realized_only, when, when_option, year_of
 
@@ -17,7 +18,7 @@ app = CommandGroup("Export fills, P&L and tax lots.\n\nWrites the full history, 
 KEYS = ("day", "month", "market", "event", "series", "strategy")
 
 Since = Annotated[Any, when_option("--since")]
-Until = Annotated[Any, when_option("--until", text=UNTIL)]
+Until = Annotated[Any, when_option("--until", UNTIL)]
 
 
 @app.command("fills")
@@ -42,7 +43,7 @@ def fills(ctx: typer.Context, since: Since = None, until: Until = None) -> None:
 @app.command("pnl")
 def pnl(
     ctx: typer.Context,
-    by: Annotated[str, choice_option("--by", choices=KEYS, text="Group by.")] = "day",
+    by: Annotated[str, choice_option("--by", KEYS, "Group by.")] = "day",
     since: Since = None,
     until: Until = None,
 ) -> None:
@@ -68,12 +69,10 @@ def pnl(
 @app.command("tax-lots")
 def lots(
     ctx: typer.Context,
-    since: Annotated[Any, when_option("--since", text="Only lots closed in this period: 365d or 2026-01-01.")] = None,
-    until: Annotated[Any, when_option("--until", text="Only lots closed before: 30d or 2026-02-01.")] = None,
-    year: Annotated[
-        int | None, typer.Option("--year", min=2000, max=9998, metavar="YEAR", help="Only lots closed in this year.")
-    ] = None,
-    is_open_left_out: Annotated[bool, typer.Option("--closed", help="Exclude lots that are still open.")] = False,
+    since: Annotated[Any, when_option("--since", "Only lots closed in this period: 365d or 2026-01-01.")] = None,
+    until: Annotated[Any, when_option("--until", "Only lots closed before: 30d or 2026-02-01.")] = None,
+    year: Annotated[int | None, option("--year", "YEAR", "Only lots closed in this year.", min=2000, max=9998)] = None,
+    is_open_left_out: Annotated[bool, flag("--closed", "Exclude lots that are still open.")] = False,
 ) -> None:
     """Export tax lots, first in, first out.
 

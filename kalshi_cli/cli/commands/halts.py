@@ -11,6 +11,7 @@ import typer
 from kalshi_cli.base.errors import RefusedError, UsageError
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_view
+from kalshi_cli.cli.parameters import argument, flag, option
 from kalshi_cli.cli.screen.output import prompt, warn
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ app = CommandGroup("Pause, resume and stop what trades on this account.")
 @app.command("pause")
 def pause(
     ctx: typer.Context,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, shown by `kalshi status`.")] = "",
+    reason: Annotated[str, option("--reason", "TEXT", "Reason, shown by `kalshi status`.")] = "",
 ) -> None:
     """Pause trading: no new orders until resume.
 
@@ -42,17 +43,13 @@ def pause(
 @app.command("resume")
 def resume(
     ctx: typer.Context,
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[REASON]", help="The reason, in place of --reason.")
-    ] = None,
-    reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="Why it is safe to trade again; kept on record.")
-    ] = "",
+    words: Annotated[list[str] | None, argument("[REASON]", "The reason, in place of --reason.")] = None,
+    reason: Annotated[str, option("--reason", "TEXT", "Why it is safe to trade again; kept on record.")] = "",
     reset_groups: Annotated[
-        bool, typer.Option("--reset-groups", help="Also reset the triggered order groups of the loops.")
+        bool, flag("--reset-groups", "Also reset the triggered order groups of the loops.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Resume although the exchange, an order or an order group is in doubt.")
+        bool, flag("--yes", "Resume although the exchange, an order or an order group is in doubt.")
     ] = False,
 ) -> None:
     """End a pause or a halt.

@@ -7,14 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import (
-    CommandGroup,
-    choice_option,
-    flags_of,
-    open_services,
-    show_list,
-    ticker,
-)
+from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list
+from kalshi_cli.cli.parameters import argument, choice_option, flag, limit_option, option, ticker
 from kalshi_cli.cli.time_options import UNTIL, when, when_option
 
 ALL = "--limit N or --all"
@@ -30,11 +24,9 @@ def trades(
     ctx: typer.Context,
     name: Annotated[str, ticker()],
     since: Annotated[Any, when_option("--since")] = None,
-    until: Annotated[Any, when_option("--until", text=UNTIL)] = None,
-    limit: Annotated[
-        int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of trades, newest first")
-    ] = 50,
-    everything: Annotated[bool, typer.Option("--all", help="No limit.")] = False,
+    until: Annotated[Any, when_option("--until", UNTIL)] = None,
+    limit: Annotated[int, limit_option("Maximum number of trades, newest first")] = 50,
+    everything: Annotated[bool, flag("--all", "No limit.")] = False,
 ) -> None:
     """List public trades in a market.
 
@@ -56,14 +48,12 @@ def trades(
 @app.command("candles")
 def candles(
     ctx: typer.Context,
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="TICKER...", help="One market or several.", show_default=False)
-    ] = None,
-    event: Annotated[str, typer.Option(metavar="EVENT", help="All markets of this event instead.")] = "",
-    interval: Annotated[str, choice_option("--interval", choices=INTERVALS, text="Length of a candle.")] = "1h",
-    since: Annotated[Any, when_option("--since", text=CANDLES_SINCE)] = None,
-    until: Annotated[Any, when_option("--until", text=UNTIL)] = None,
-    plot: Annotated[bool, typer.Option("--plot", help="Draw a chart; not with --json.")] = False,
+    names: Annotated[list[str] | None, argument("TICKER...", "One market or several.")] = None,
+    event: Annotated[str, option("--event", "EVENT", "All markets of this event instead.")] = "",
+    interval: Annotated[str, choice_option("--interval", INTERVALS, "Length of a candle.")] = "1h",
+    since: Annotated[Any, when_option("--since", CANDLES_SINCE)] = None,
+    until: Annotated[Any, when_option("--until", UNTIL)] = None,
+    plot: Annotated[bool, flag("--plot", "Draw a chart; not with --json.")] = False,
 ) -> None:
     """Show price history as candles, with a chart.
 

@@ -14,6 +14,7 @@ import typer
 from kalshi_cli.base.errors import ConfigError, CredentialsError, RefusedError, UntrustedError, UsageError
 from kalshi_cli.base.text import mask
 from kalshi_cli.cli.options import CommandGroup, flags_of
+from kalshi_cli.cli.parameters import flag, option
 from kalshi_cli.cli.screen.output import info, prompt, warn
 
 if TYPE_CHECKING:
@@ -45,19 +46,16 @@ ALERT_CHANNEL_PATH = "alerts.channels.main.url"
 @app.command("init")
 def init(
     ctx: typer.Context,
-    key_id: Annotated[str, typer.Option("--key-id", metavar="ID", help="API key id")] = "",
-    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Private key file")] = None,
+    key_id: Annotated[str, option("--key-id", "ID", "API key id")] = "",
+    key: Annotated[Path | None, option("--key", "FILE", "Private key file")] = None,
     daily_loss: Annotated[
-        str,
-        typer.Option(
-            "--max-daily-loss", metavar="DOLLARS", help="Stop for the day after losing this much (risk.max_daily_loss)"
-        ),
+        str, option("--max-daily-loss", "DOLLARS", "Stop for the day after losing this much (risk.max_daily_loss)")
     ] = "",
     exposure: Annotated[
-        str, typer.Option("--max-exposure", metavar="DOLLARS", help="Maximum loss over all markets (risk.max_exposure)")
+        str, option("--max-exposure", "DOLLARS", "Maximum loss over all markets (risk.max_exposure)")
     ] = "",
     position: Annotated[
-        str, typer.Option("--max-position", metavar="COUNT", help="Maximum contracts per market (risk.max_position)")
+        str, option("--max-position", "COUNT", "Maximum contracts per market (risk.max_position)")
     ] = "",
     sink: Annotated[
         str,
@@ -65,9 +63,7 @@ def init(
             "--alert-channel", "--sink", metavar="URL", help="Alert channel to add: https://... or slack://..."
         ),
     ] = "",
-    force: Annotated[
-        bool, typer.Option("--force", help="Change an existing configuration; the old file is kept as a copy")
-    ] = False,
+    force: Annotated[bool, flag("--force", "Change an existing configuration; the old file is kept as a copy")] = False,
 ) -> None:
     """Set up environment, key, limits and alerts.
 

@@ -10,7 +10,8 @@ import typer
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.backtest_files import joined
-from kalshi_cli.cli.options import CommandGroup, LakeFolder, open_services, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, open_services, show_list, show_view
+from kalshi_cli.cli.parameters import LakeFolder, argument, flag, option
 from kalshi_cli.cli.screen.output import info
 from kalshi_cli.cli.time_options import when, when_option
 
@@ -20,18 +21,14 @@ app = CommandGroup(
     "read. It needs the extra `research`: pip install '.[research]' in the folder of the clone"
 )
 
-Series = Annotated[str | None, typer.Option("--series", metavar="SERIES", help="Only this series.")]
+Series = Annotated[str | None, option("--series", "SERIES", "Only this series.")]
 
 
 @app.command("import")
 def import_files(
     ctx: typer.Context,
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Recordings, .csv of outside prices, .json of results.")
-    ],
-    results: Annotated[
-        list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")
-    ] = None,
+    files: Annotated[list[Path], argument("FILE...", "Recordings, .csv of outside prices, .json of results.")],
+    results: Annotated[list[Path] | None, option("--results", "FILE", "Market results; repeatable.")] = None,
     lake: LakeFolder = None,
 ) -> None:
     """Import recordings, outside prices and results.
@@ -60,13 +57,10 @@ def import_files(
 @app.command("download")
 def download(
     ctx: typer.Context,
-    series: Annotated[
-        list[str],
-        typer.Option("--series", metavar="SERIES[,SERIES]", help="One series, or several separated by commas."),
-    ],
-    since: Annotated[Any, when_option("--since", text="From this time: 30d or a date such as 2026-11-01.")],
-    until: Annotated[Any, when_option("--until", text="Only before this time (now).")] = None,
-    own: Annotated[bool, typer.Option("--own", help="Your own fills too; needs an API key.")] = False,
+    series: Annotated[list[str], option("--series", "SERIES[,SERIES]", "One series, or several separated by commas.")],
+    since: Annotated[Any, when_option("--since", "From this time: 30d or a date such as 2026-11-01.")],
+    until: Annotated[Any, when_option("--until", "Only before this time (now).")] = None,
+    own: Annotated[bool, flag("--own", "Your own fills too; needs an API key.")] = False,
     lake: LakeFolder = None,
 ) -> None:
     """Download past trades, candles and results.
@@ -143,11 +137,11 @@ def check(ctx: typer.Context, lake: LakeFolder = None) -> None:
 @app.command("export")
 def export(
     ctx: typer.Context,
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="book_changes, trades, tickers, markets, ...")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write, .parquet or .csv.")],
+    table: Annotated[str, argument("TABLE", "book_changes, trades, tickers, markets, ...")],
+    out: Annotated[Path, option("--out", "FILE", "File to write, .parquet or .csv.")],
     series: Series = None,
     since: Annotated[Any, when_option("--since")] = None,
-    until: Annotated[Any, when_option("--until", text="Only before this time: 2026-11-02, 2h.")] = None,
+    until: Annotated[Any, when_option("--until", "Only before this time: 2026-11-02, 2h.")] = None,
     lake: LakeFolder = None,
 ) -> None:
     """Export a table of the lake to one file.
@@ -165,10 +159,10 @@ def export(
 @app.command("prune")
 def prune(
     ctx: typer.Context,
-    before: Annotated[Any, when_option("--before", text="Delete whole days (UTC) before this: 2026-11-01, 30d.")],
+    before: Annotated[Any, when_option("--before", "Delete whole days (UTC) before this: 2026-11-01, 30d.")],
     series: Series = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files; delete nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
+    dry_run: Annotated[bool, flag("--dry-run", "List the files; delete nothing.")] = False,
+    yes: Annotated[bool, flag("--yes", "Skip the confirmation.")] = False,
     lake: LakeFolder = None,
 ) -> None:
     """Delete old days from the lake.

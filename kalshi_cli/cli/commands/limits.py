@@ -5,7 +5,8 @@ from __future__ import annotations
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, open_services, show_view
-from kalshi_cli.cli.order_options import Yes, consented
+from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.parameters import Yes
 
 app = CommandGroup(
     "Show API rate limits, or request a higher tier.\n\n"

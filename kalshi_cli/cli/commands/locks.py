@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, open_services, show_done, show_list
+from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_done, show_list
+from kalshi_cli.cli.parameters import argument, duration_option, option
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup("Block new positions in a market.")
@@ -16,11 +17,9 @@ app = CommandGroup("Block new positions in a market.")
 @app.command("lock")
 def lock(
     ctx: typer.Context,
-    ticker: Annotated[
-        str, typer.Argument(metavar="[TICKER]", help="Market ticker; without it, list the locked markets.")
-    ] = "",
-    lasts: Annotated[Any, duration_option("--for", text="How long, at most 366d.")] = None,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, shown in the list.")] = "",
+    ticker: Annotated[str, argument("[TICKER]", "Market ticker; without it, list the locked markets.")] = "",
+    lasts: Annotated[Any, duration_option("--for", "How long, at most 366d.")] = None,
+    reason: Annotated[str, option("--reason", "TEXT", "Reason, shown in the list.")] = "",
 ) -> None:
     """Block new positions in a market.
 
@@ -53,7 +52,7 @@ def lock(
 @app.command("unlock")
 def unlock(
     ctx: typer.Context,
-    ticker: Annotated[str, typer.Argument(metavar="TICKER", help="Market ticker.", show_default=False)],
+    ticker: Annotated[str, argument("TICKER", "Market ticker.")],
 ) -> None:
     """Allow new positions in a locked market.
 

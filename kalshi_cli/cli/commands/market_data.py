@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, Limit, choice_option, open_services, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, open_services, show_list, show_view
+from kalshi_cli.cli.parameters import Limit, argument, choice_option, flag, option
 
 app = CommandGroup("List milestones, live data, incentives, targets and tags.")
 
@@ -18,13 +19,13 @@ INCENTIVE_TYPES = ("liquidity", "volume", "margin_maker_volume", "margin_taker_v
 @app.command("milestones")
 def milestones(
     ctx: typer.Context,
-    event: Annotated[str, typer.Option(metavar="EVENT", help="Only milestones of this event")] = "",
-    category: Annotated[str, typer.Option(metavar="NAME", help="Filter by category, such as Sports")] = "",
+    event: Annotated[str, option("--event", "EVENT", "Only milestones of this event")] = "",
+    category: Annotated[str, option("--category", "NAME", "Filter by category, such as Sports")] = "",
     competition: Annotated[
-        str, typer.Option(metavar="NAME", help="Filter by competition (see `kalshi tags --sports`)")
+        str, option("--competition", "NAME", "Filter by competition (see `kalshi tags --sports`)")
     ] = "",
-    kind: Annotated[str, typer.Option("--type", metavar="TYPE", help="Filter by type, such as basketball_game")] = "",
-    past: Annotated[bool, typer.Option("--past", help="Include milestones that started more than a day ago")] = False,
+    kind: Annotated[str, option("--type", "TYPE", "Filter by type, such as basketball_game")] = "",
+    past: Annotated[bool, flag("--past", "Include milestones that started more than a day ago")] = False,
     limit: Limit = 50,
 ) -> None:
     """List scheduled games and announcements.
@@ -47,15 +48,11 @@ def milestones(
 @app.command("live")
 def live(
     ctx: typer.Context,
-    event: Annotated[
-        str, typer.Argument(metavar="[EVENT]", help="Event that publishes a chart, such as a price or temperature")
-    ] = "",
-    milestone: Annotated[str, typer.Option(metavar="ID", help="A game (see `kalshi milestones`): its score")] = "",
-    city: Annotated[
-        str, typer.Option("--weather", metavar="CITY", help="A city: its temperature index by the minute")
-    ] = "",
-    window: Annotated[str, typer.Option("--range", metavar="RANGE", help="Chart range: 15min, 1h or 1d")] = "",
-    players: Annotated[bool, typer.Option("--players", help="Include player statistics of a game")] = False,
+    event: Annotated[str, argument("[EVENT]", "Event that publishes a chart, such as a price or temperature")] = "",
+    milestone: Annotated[str, option("--milestone", "ID", "A game (see `kalshi milestones`): its score")] = "",
+    city: Annotated[str, option("--weather", "CITY", "A city: its temperature index by the minute")] = "",
+    window: Annotated[str, option("--range", "RANGE", "Chart range: 15min, 1h or 1d")] = "",
+    players: Annotated[bool, flag("--players", "Include player statistics of a game")] = False,
 ) -> None:
     """Show live event data and scores.
 
@@ -87,8 +84,8 @@ def live(
 @app.command("incentives")
 def incentives(
     ctx: typer.Context,
-    status: Annotated[str, choice_option("--status", choices=INCENTIVE_STATES, text="Filter by status")] = "active",
-    kind: Annotated[str, choice_option("--type", choices=INCENTIVE_TYPES, text="Filter by type of reward")] = "all",
+    status: Annotated[str, choice_option("--status", INCENTIVE_STATES, "Filter by status")] = "active",
+    kind: Annotated[str, choice_option("--type", INCENTIVE_TYPES, "Filter by type of reward")] = "all",
     limit: Limit = 50,
 ) -> None:
     """List incentive programs.
@@ -108,8 +105,8 @@ def incentives(
 @app.command("targets")
 def targets(
     ctx: typer.Context,
-    kind: Annotated[str, typer.Option("--type", metavar="TYPE", help="Filter by type, such as basketball_team")] = "",
-    competition: Annotated[str, typer.Option(metavar="NAME", help="Filter by league or competition")] = "",
+    kind: Annotated[str, option("--type", "TYPE", "Filter by type, such as basketball_team")] = "",
+    competition: Annotated[str, option("--competition", "NAME", "Filter by league or competition")] = "",
     limit: Limit = 50,
 ) -> None:
     """List teams, players and candidates.
@@ -129,7 +126,7 @@ def targets(
 @app.command("tags")
 def tags(
     ctx: typer.Context,
-    sports: Annotated[bool, typer.Option("--sports", help="List sports and their competitions instead")] = False,
+    sports: Annotated[bool, flag("--sports", "List sports and their competitions instead")] = False,
 ) -> None:
     """List series categories, tags and sports.
 

@@ -10,17 +10,16 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.commands.pickers import pick_market
 from kalshi_cli.cli.commands.watch import PriceSide
-from kalshi_cli.cli.options import (
+from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list
+from kalshi_cli.cli.parameters import (
     LIMIT_OR_ALL,
     All,
-    CommandGroup,
     Limit,
     choice_option,
     count_option,
     duration_option,
-    flags_of,
-    open_services,
-    show_list,
+    flag,
+    option,
     ticker,
 )
 
@@ -33,24 +32,22 @@ SORTS = ("volume", "spread", "close", "ticker")
 @app.command("markets")
 def markets(
     ctx: typer.Context,
-    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Filter by status")] = "open",
-    series: Annotated[str, typer.Option(metavar="SERIES", help="Only this series, such as KXBTCD")] = "",
-    event: Annotated[str, typer.Option(metavar="EVENT", help="Only this event")] = "",
-    search: Annotated[str, typer.Option(metavar="TEXT", help="Words to search for, best match first")] = "",
+    status: Annotated[str, choice_option("--status", STATUSES, "Filter by status")] = "open",
+    series: Annotated[str, option("--series", "SERIES", "Only this series, such as KXBTCD")] = "",
+    event: Annotated[str, option("--event", "EVENT", "Only this event")] = "",
+    search: Annotated[str, option("--search", "TEXT", "Words to search for, best match first")] = "",
     min_volume: Annotated[
-        Any, count_option("--min-volume", text="Only markets with at least this total volume, in contracts")
+        Any, count_option("--min-volume", "Only markets with at least this total volume, in contracts")
     ] = None,
     closing_within: Annotated[
-        Any, duration_option("--closing-within", text="Only markets that close within this time")
+        Any, duration_option("--closing-within", "Only markets that close within this time")
     ] = None,
-    sort: Annotated[
-        str, choice_option("--sort", choices=SORTS, text="Sort order; without it, the exchange's order")
-    ] = "",
+    sort: Annotated[str, choice_option("--sort", SORTS, "Sort order; without it, the exchange's order")] = "",
     limit: Limit = 50,
     everything: All = False,
-    combos: Annotated[bool, typer.Option("--combos", help="Include combos (multivariate markets, KXMVE)")] = False,
+    combos: Annotated[bool, flag("--combos", "Include combos (multivariate markets, KXMVE)")] = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Search the local catalog only; prices are as of the last refresh")
+        bool, flag("--offline", "Search the local catalog only; prices are as of the last refresh")
     ] = False,
 ) -> None:
     """List and search markets.
@@ -89,15 +86,13 @@ def markets(
 def orderbook(
     ctx: typer.Context,
     names: Annotated[list[str] | None, ticker()] = None,
-    depth: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Price levels per side")] = 10,
+    depth: Annotated[int, option("--depth", "N", "Price levels per side", min=1, max=100)] = 10,
     size: Annotated[
-        Any, count_option("--size", text="Add the cost and slippage of filling this many contracts, each way")
+        Any, count_option("--size", "Add the cost and slippage of filling this many contracts, each way")
     ] = None,
     side: PriceSide = "yes",
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Stream one order book until Ctrl-C; NDJSON when piped")
-    ] = False,
-    duration: Annotated[Any, duration_option("--duration", text="With --watch: stop after this time")] = None,
+    watch: Annotated[bool, flag("--watch", "Stream one order book until Ctrl-C; NDJSON when piped")] = False,
+    duration: Annotated[Any, duration_option("--duration", "With --watch: stop after this time")] = None,
 ) -> None:
     """Show the order book of one or more markets.
 

@@ -9,26 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.backtest_files import (
-    FILLS,
-    LakeSeries,
-    LakeSince,
-    LakeUntil,
-    Latency,
-    LatencyMs,
-    PlayedMarkets,
-    lake_part,
-    latency_of,
-)
-from kalshi_cli.cli.options import (
-    CommandGroup,
-    LakeFolder,
-    choice_option,
-    duration_option,
-    open_services,
-    show_view,
-)
+from kalshi_cli.cli import backtest_files
+from kalshi_cli.cli.options import CommandGroup, open_services, show_view
 from kalshi_cli.cli.order_options import shows_every_field
+from kalshi_cli.cli.parameters import LakeFolder, argument, choice_option, duration_option, flag, option
 from kalshi_cli.cli.screen.output import info, warn
 from kalshi_cli.cli.time_options import show_period, when
 
@@ -37,38 +21,23 @@ if TYPE_CHECKING:
     from kalshi_cli.base.units import Ts
     from kalshi_cli.services.research.search.cluster import SchedulerAddress
 
-StrategyName = Annotated[str | None, typer.Argument(metavar="STRATEGY", help="A built-in name, or FILE.py:Class.")]
-Named = Annotated[
-    str | None, typer.Option("--strategy", metavar="NAME", help="The same as STRATEGY, as `backtest` takes it.")
-]
-Recordings = Annotated[
-    list[Path] | None, typer.Argument(metavar="FILE...", help="Recordings or files of outside prices.")
-]
+StrategyName = Annotated[str | None, argument("STRATEGY", "A built-in name, or FILE.py:Class.")]
+Named = Annotated[str | None, option("--strategy", "NAME", "The same as STRATEGY, as `backtest` takes it.")]
+Recordings = Annotated[list[Path] | None, argument("FILE...", "Recordings or files of outside prices.")]
 Ranges = Annotated[
-    list[str] | None,
-    typer.Option("--param", metavar="NAME=RANGE", help="Search A..B, A..B/STEP or A,B,C; NAME=VALUE sets it."),
+    list[str] | None, option("--param", "NAME=RANGE", "Search A..B, A..B/STEP or A,B,C; NAME=VALUE sets it.")
 ]
-Holdout = Annotated[
-    float, typer.Option("--holdout", min=0, max=0.9, help="Share of the recordings, the latest, kept apart.")
-]
-OpenHoldout = Annotated[
-    bool, typer.Option("--open-holdout", help="Judge the choice on the holdout; only once for a study.")
-]
-Results = Annotated[list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")]
-SamplerChoice = Annotated[
-    Any, choice_option("--sampler", choices=("tpe", "random", "grid"), text="How trials are chosen (tpe).")
-]
+Holdout = Annotated[float, option("--holdout", "N", "Share of the recordings, the latest, kept apart.", min=0, max=0.9)]
+OpenHoldout = Annotated[bool, flag("--open-holdout", "Judge the choice on the holdout; only once for a study.")]
+Results = Annotated[list[Path] | None, option("--results", "FILE", "Market results; repeatable.")]
+SamplerChoice = Annotated[Any, choice_option("--sampler", ("tpe", "random", "grid"), "How trials are chosen (tpe).")]
 OneFillModel = Annotated[
-    Any, choice_option("--fills", choices=FILLS[:-1], text="Queue position: where canceled contracts stood.")
+    Any, choice_option("--fills", backtest_files.FILLS[:-1], "Queue position: where canceled contracts stood.")
 ]
-Gaps = Annotated[
-    str, choice_option("--gaps", choices=("refuse", "forget", "ignore"), text="What to do where data was lost.")
-]
-TickInterval = Annotated[Any, duration_option("--interval", text="Recorded time between ticks, at most 10s (2s).")]
-Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Local worker processes (one for each core).")]
-Scheduler = Annotated[
-    str | None, typer.Option("--scheduler", metavar="ADDRESS", help="Use the workers of a Dask scheduler.")
-]
+Gaps = Annotated[str, choice_option("--gaps", ("refuse", "forget", "ignore"), "What to do where data was lost.")]
+TickInterval = Annotated[Any, duration_option("--interval", "Recorded time between ticks, at most 10s (2s).")]
+Jobs = Annotated[int | None, option("--jobs", "N", "Local worker processes (one for each core).", min=1, max=64)]
+Scheduler = Annotated[str | None, option("--scheduler", "ADDRESS", "Use the workers of a Dask scheduler.")]
 app = CommandGroup("Search for the parameters of a strategy.")
 
 
@@ -79,30 +48,30 @@ def optimize(
     files: Recordings = None,
     named: Named = None,
     param: Ranges = None,
-    trials: Annotated[int, typer.Option("--trials", min=1, max=100_000, help="Trials for each window.")] = 50,
+    trials: Annotated[int, option("--trials", "N", "Trials for each window.", min=1, max=100_000)] = 50,
     sampler: SamplerChoice = "tpe",
-    windows: Annotated[int, typer.Option("--windows", min=1, max=50, help="Time windows of the search.")] = 3,
+    windows: Annotated[int, option("--windows", "N", "Time windows of the search.", min=1, max=50)] = 3,
     holdout: Holdout = 0.2,
     open_holdout: OpenHoldout = False,
     prune: Annotated[bool, typer.Option("--prune/--no-prune", help="End poor trials early.")] = True,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the sampler.")] = 1,
-    study: Annotated[Path | None, typer.Option("--study", metavar="FILE", help="Study file, to resume it.")] = None,
+    seed: Annotated[int, option("--seed", "N", "Seed of the sampler.", min=0)] = 1,
+    study: Annotated[Path | None, option("--study", "FILE", "Study file, to resume it.")] = None,
     results: Results = None,
     lake: LakeFolder = None,
-    series: LakeSeries = None,
-    tickers: PlayedMarkets = None,
-    since: LakeSince = None,
-    until: LakeUntil = None,
-    latency: Latency = None,
-    latency_ms: LatencyMs = None,
+    series: backtest_files.LakeSeries = None,
+    tickers: backtest_files.PlayedMarkets = None,
+    since: backtest_files.LakeSince = None,
+    until: backtest_files.LakeUntil = None,
+    latency: backtest_files.Latency = None,
+    latency_ms: backtest_files.LatencyMs = None,
     fills: OneFillModel = "proportional",
     interval: TickInterval = None,
     gaps: Gaps = "forget",
     jobs: Jobs = None,
     scheduler: Scheduler = None,
-    tls_ca: Annotated[Path | None, typer.Option("--tls-ca", metavar="FILE", help="CA certificate.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", metavar="FILE", help="Client certificate.")] = None,
-    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Client private key.")] = None,
+    tls_ca: Annotated[Path | None, option("--tls-ca", "FILE", "CA certificate.")] = None,
+    tls_cert: Annotated[Path | None, option("--tls-cert", "FILE", "Client certificate.")] = None,
+    tls_key: Annotated[Path | None, option("--tls-key", "FILE", "Client private key.")] = None,
 ) -> None:
     """Search for strategy parameters.
 
@@ -122,7 +91,7 @@ def optimize(
     kalshi optimize ./fade.py tapes/*.jsonl.gz --param limit=10c,20c,30c --sampler grid --windows 2 --fills pessimistic
     """
     from kalshi_cli.base.clock import SystemClock
-    from kalshi_cli.cli.extras import require_extra
+    from kalshi_cli.cli.options import require_extra
     from kalshi_cli.cli.screen.progress import progress
 
     strategy, files = _strategy_and_files(named, strategy, files or [])
@@ -133,10 +102,12 @@ def optimize(
     with open_services(ctx) as kalshi:
         request = OptimizeRequest(
             strategy=strategy, files=tuple(files), params=tuple(param or ()), trials=trials,
-            results=tuple(results or ()), latency_ms=latency_of(latency, latency_ms), fill_model=fills,
+            results=tuple(results or ()), latency_ms=backtest_files.latency_of(latency, latency_ms), fill_model=fills,
             interval_s=interval, holes=gaps, windows=windows, holdout=holdout, sampler=sampler, seed=seed, study=study,
             is_pruned=prune, jobs=jobs or min(os.cpu_count() or 1, 64), scheduler=remote, opens_holdout=open_holdout,
-            **lake_part(kalshi.resources.config, files, lake, series, *_times(kalshi, since, until), tickers),
+            **backtest_files.lake_part(
+                kalshi.resources.config, files, lake, series, *_times(kalshi, since, until), tickers
+            ),
         )  # fmt: skip
         with progress("trials", SystemClock().monotonic) as show:
             view = kalshi.research.optimize(request, show)

@@ -11,29 +11,21 @@ import typer
 from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, qty_from_user, show_price
 from kalshi_cli.cli.commands.pickers import pick_order, require_terminal
-from kalshi_cli.cli.options import (
-    CommandGroup,
-    asks,
-    choice_option,
-    count_option,
-    note_unsent,
-    open_app,
-    price_option,
-    show_list,
-    show_view,
-    typed_by,
-)
-from kalshi_cli.cli.order_options import (
+from kalshi_cli.cli.options import CommandGroup, asks, note_unsent, open_app, show_list, show_view
+from kalshi_cli.cli.order_options import ExpiresIn, consented, is_terse, show_change, unsent
+from kalshi_cli.cli.parameters import (
     DryRun,
-    ExpiresIn,
     TickerGlob,
     Yes,
-    consented,
-    is_terse,
+    argument,
+    choice_option,
+    count_option,
+    flag,
+    option,
     order_argument,
-    show_change,
+    price_option,
     subaccount_option,
-    unsent,
+    typed_by,
 )
 from kalshi_cli.cli.screen.output import info
 
@@ -52,13 +44,11 @@ app = CommandGroup()
 def amend(
     ctx: typer.Context,
     order_id: Annotated[str, order_argument()] = "",
-    price: Annotated[Any, price_option("--price", text="New limit price, of the outcome given by --side.")] = None,
-    count: Annotated[Any, count_option("--count", text="Contracts left to trade.")] = None,
-    side: Annotated[
-        str | None, choice_option("--side", choices=("yes", "no"), text="Outcome that --price refers to.")
-    ] = None,
+    price: Annotated[Any, price_option("--price", "New limit price, of the outcome given by --side.")] = None,
+    count: Annotated[Any, count_option("--count", "Contracts left to trade.")] = None,
+    side: Annotated[str | None, choice_option("--side", ("yes", "no"), "Outcome that --price refers to.")] = None,
     expires_in: ExpiresIn = None,
-    no_expiry: Annotated[bool, typer.Option("--no-expiry", help="Remove the expiration.")] = False,
+    no_expiry: Annotated[bool, flag("--no-expiry", "Remove the expiration.")] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -161,10 +151,8 @@ def _qty_or_zero(text: str) -> Qty:
 def decrease(
     ctx: typer.Context,
     order_id: Annotated[str, order_argument()] = "",
-    by: Annotated[Any, count_option("--by", text="Contracts to remove.")] = None,
-    to: Annotated[
-        Any, typer.Option("--to", parser=typed_by(_qty_or_zero), metavar="COUNT", help="Contracts to leave.")
-    ] = None,
+    by: Annotated[Any, count_option("--by", "Contracts to remove.")] = None,
+    to: Annotated[Any, option("--to", "COUNT", "Contracts to leave.", parser=typed_by(_qty_or_zero))] = None,
     yes: Yes = False,
 ) -> None:
     """Reduce the size of a resting order.
@@ -197,9 +185,7 @@ def decrease(
 @app.command("queue")
 def queue(
     ctx: typer.Context,
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Order ids; without them, all resting orders.")
-    ] = None,
+    ids: Annotated[list[str] | None, argument("[ID]...", "Order ids; without them, all resting orders.")] = None,
     pattern: TickerGlob = "",
     subaccount: Annotated[int | None, subaccount_option("Only this subaccount.")] = None,
 ) -> None:
@@ -229,9 +215,7 @@ def queue(
 @app.command("batch")
 def batch(
     ctx: typer.Context,
-    source: Annotated[
-        str, typer.Argument(metavar="FILE | -", help="File with one order per line; - reads standard input.")
-    ],
+    source: Annotated[str, argument("FILE | -", "File with one order per line; - reads standard input.")],
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:

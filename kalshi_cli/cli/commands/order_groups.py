@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, count_option, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import Yes, consented, subaccount_option
+from kalshi_cli.cli.options import CommandGroup, open_services, show_list, show_view
+from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.parameters import Yes, argument, count_option, option, subaccount_option
 
 if TYPE_CHECKING:
     from kalshi_cli.app.kalshi import Kalshi
@@ -18,12 +19,9 @@ app = CommandGroup(
     "cancels all orders of the group and accepts no new ones until it is reset."
 )
 
-Group = Annotated[
-    str,
-    typer.Argument(metavar="GROUP_ID", help="Order group id; its first 6 characters are enough.", show_default=False),
-]
+Group = Annotated[str, argument("GROUP_ID", "Order group id; its first 6 characters are enough.")]
 Whose = Annotated[int | None, subaccount_option("Subaccount of the order group.")]
-Limit = Annotated[Any, count_option("--limit", text="Contracts that may match within 15 seconds, 1 to 1,000,000.")]
+Limit = Annotated[Any, count_option("--limit", "Contracts that may match within 15 seconds, 1 to 1,000,000.")]
 
 
 @app.command("list")
@@ -60,9 +58,7 @@ def create(
     ctx: typer.Context,
     limit: Limit,
     subaccount: Whose = None,
-    shard: Annotated[
-        int, typer.Option("--shard", min=0, metavar="N", help="Shard of the markets that the group is for.")
-    ] = 0,
+    shard: Annotated[int, option("--shard", "N", "Shard of the markets that the group is for.", min=0)] = 0,
     yes: Yes = False,
 ) -> None:
     """Create an order group.

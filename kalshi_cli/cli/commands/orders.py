@@ -16,33 +16,38 @@ from kalshi_cli.cli.commands.pickers import pick_order
 from kalshi_cli.cli.options import (
     CommandGroup,
     HelpCommand,
-    Paper,
     asks,
-    choice_option,
-    count_option,
-    duration_option,
     note_unsent,
     open_app,
     open_services,
-    price_option,
     show_list,
     show_view,
-    ticker,
 )
 from kalshi_cli.cli.order_options import (
-    TickerGlob,
-    Yes,
     consented,
     is_for_people,
     is_terse,
     note_halt,
-    order_argument,
     order_ticket,
     show_order,
     shows_side_in_words,
-    subaccount_option,
     takes_order_terms,
     unsent,
+)
+from kalshi_cli.cli.parameters import (
+    Paper,
+    TickerGlob,
+    Yes,
+    argument,
+    choice_option,
+    count_option,
+    duration_option,
+    limit_option,
+    option,
+    order_argument,
+    price_option,
+    subaccount_option,
+    ticker,
 )
 from kalshi_cli.cli.screen.output import info, write_sentence
 from kalshi_cli.cli.time_options import when, when_option
@@ -65,10 +70,10 @@ MAX_IDS = 10_000
 def place(
     ctx: typer.Context,
     name: Annotated[str, ticker()],
-    side: Annotated[str, choice_option("--side", choices=("yes", "no"), text="Outcome to trade.")],
-    action: Annotated[str, choice_option("--action", choices=("buy", "sell"), text="Buy or sell that outcome.")],
-    count: Annotated[Any, count_option("--count", text="Number of contracts.")],
-    price: Annotated[Any, price_option("--price", text="Limit price of that outcome: 0.47 or 47c.")],
+    side: Annotated[str, choice_option("--side", ("yes", "no"), "Outcome to trade.")],
+    action: Annotated[str, choice_option("--action", ("buy", "sell"), "Buy or sell that outcome.")],
+    count: Annotated[Any, count_option("--count", "Number of contracts.")],
+    price: Annotated[Any, price_option("--price", "Limit price of that outcome: 0.47 or 47c.")],
     **terms: Any,
 ) -> None:
     """Place one order.
@@ -128,15 +133,13 @@ def place_order(
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Filter by status.")] = "resting",
+    status: Annotated[str, choice_option("--status", STATUSES, "Filter by status.")] = "resting",
     pattern: TickerGlob = "",
-    event: Annotated[str | None, typer.Option(metavar="EVENT", help="Only this event.")] = None,
+    event: Annotated[str | None, option("--event", "EVENT", "Only this event.")] = None,
     subaccount: Annotated[int | None, subaccount_option("Only this subaccount; 0 is the primary one.")] = None,
-    since: Annotated[Any, when_option("--since", text="Only orders placed since this time.")] = None,
-    until: Annotated[Any, when_option("--until", text="Only orders placed before this time.")] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of orders, newest first.")
-    ] = None,
+    since: Annotated[Any, when_option("--since", "Only orders placed since this time.")] = None,
+    until: Annotated[Any, when_option("--until", "Only orders placed before this time.")] = None,
+    limit: Annotated[int | None, limit_option("Maximum number of orders, newest first.")] = None,
     paper: Paper = False,
 ) -> None:
     """List your orders.
@@ -265,10 +268,7 @@ class CancelCommand(HelpCommand):
 def cancel(
     ctx: typer.Context,
     ids: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="ID... | -", help="Order ids or client order ids; - reads standard input.", show_default=False
-        ),
+        list[str] | None, argument("ID... | -", "Order ids or client order ids; - reads standard input.")
     ] = None,
     yes: Yes = False,
 ) -> None:
@@ -313,7 +313,7 @@ def cancel(
 def reconcile(
     ctx: typer.Context,
     wait: Annotated[
-        Any, duration_option("--wait", text="Wait up to this time for a proof that becomes possible (60s).")
+        Any, duration_option("--wait", "Wait up to this time for a proof that becomes possible (60s).")
     ] = None,
 ) -> None:
     """Find out what happened to unconfirmed orders.

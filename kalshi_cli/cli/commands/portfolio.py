@@ -9,24 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import (
+from kalshi_cli.cli.options import CommandGroup, account_of, flags_of, open_services, show_list, show_view
+from kalshi_cli.cli.order_options import is_for_people, is_terse, note_halt, note_pause, shows_side_in_words
+from kalshi_cli.cli.parameters import (
     LIMIT_OR_ALL,
     All,
-    CommandGroup,
     Paper,
-    account_of,
+    argument,
     choice_option,
-    flags_of,
-    open_services,
-    show_list,
-    show_view,
-)
-from kalshi_cli.cli.order_options import (
-    is_for_people,
-    is_terse,
-    note_halt,
-    note_pause,
-    shows_side_in_words,
+    flag,
+    limit_option,
+    option,
     subaccount_option,
 )
 from kalshi_cli.cli.screen.output import ROUNDED, Format, chosen_fields, default_format, info
@@ -59,9 +52,9 @@ def _one_ticker(name: str) -> str:
     return name.upper()
 
 
-OneTicker = Annotated[str, typer.Option("--ticker", metavar="TICKER", help="Only this market.", callback=_one_ticker)]
+OneTicker = Annotated[str, option("--ticker", "TICKER", "Only this market.", callback=_one_ticker)]
 Since = Annotated[Any, when_option("--since")]
-Until = Annotated[Any, when_option("--until", text=UNTIL)]
+Until = Annotated[Any, when_option("--until", UNTIL)]
 
 
 @app.command("portfolio")
@@ -149,9 +142,7 @@ def fills(
     name: OneTicker = "",
     since: Since = None,
     until: Until = None,
-    limit: Annotated[
-        int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of fills, newest first.")
-    ] = 50,
+    limit: Annotated[int, limit_option("Maximum number of fills, newest first.")] = 50,
     everything: All = False,
     paper: Paper = False,
 ) -> None:
@@ -197,13 +188,11 @@ def fills(
 def settlements(
     ctx: typer.Context,
     name: OneTicker = "",
-    event: Annotated[str, typer.Option(metavar="EVENT", help="Only this event.")] = "",
+    event: Annotated[str, option("--event", "EVENT", "Only this event.")] = "",
     since: Since = None,
-    limit: Annotated[
-        int, typer.Option(min=1, max=1_000_000, metavar="N", help="Maximum number of settlements, newest first.")
-    ] = 50,
+    limit: Annotated[int, limit_option("Maximum number of settlements, newest first.")] = 50,
     everything: All = False,
-    upcoming: Annotated[bool, typer.Option("--upcoming", help="List open positions by closing time.")] = False,
+    upcoming: Annotated[bool, flag("--upcoming", "List open positions by closing time.")] = False,
 ) -> None:
     """List settled markets and payouts.
 
@@ -243,13 +232,11 @@ def settlements(
 @app.command("pnl")
 def pnl(
     ctx: typer.Context,
-    picture: Annotated[
-        Path | None, typer.Argument(metavar="[FILE.svg]", help="With --plot: write the chart to this file.")
-    ] = None,
-    by: Annotated[str, choice_option("--by", choices=KEYS, text="Group by.")] = "market",
+    picture: Annotated[Path | None, argument("[FILE.svg]", "With --plot: write the chart to this file.")] = None,
+    by: Annotated[str, choice_option("--by", KEYS, "Group by.")] = "market",
     since: Since = None,
     until: Until = None,
-    plot: Annotated[bool, typer.Option("--plot", help="Draw the chart, on the terminal or into FILE.svg.")] = False,
+    plot: Annotated[bool, flag("--plot", "Draw the chart, on the terminal or into FILE.svg.")] = False,
     paper: Paper = False,
 ) -> None:
     """Show profit and loss by market, event, strategy or day.

@@ -9,17 +9,8 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import pluralize, show_price
-from kalshi_cli.cli.options import (
-    CommandGroup,
-    duration_option,
-    flags_of,
-    home_of,
-    open_services,
-    price_option,
-    show_list,
-    show_view,
-    ticker,
-)
+from kalshi_cli.cli.options import CommandGroup, flags_of, home_of, open_services, show_list, show_view
+from kalshi_cli.cli.parameters import argument, duration_option, flag, price_option, ticker
 from kalshi_cli.cli.screen.output import Format, info, warn, write_sentence
 from kalshi_cli.views.row import own_price
 
@@ -31,7 +22,7 @@ if TYPE_CHECKING:
 
 app = CommandGroup()
 
-Paper = Annotated[bool, typer.Option("--paper", help="Alerts of paper trading")]
+Paper = Annotated[bool, flag("--paper", "Alerts of paper trading")]
 MIN_INTERVAL_S, MAX_INTERVAL_S = 1.0, 3600.0
 
 
@@ -39,10 +30,10 @@ MIN_INTERVAL_S, MAX_INTERVAL_S = 1.0, 3600.0
 def add(
     ctx: typer.Context,
     name: Annotated[str, ticker()],
-    above: Annotated[Any, price_option("--above", text="When the best bid is at or above this price")] = None,
-    below: Annotated[Any, price_option("--below", text="When the best ask is at or below this price")] = None,
-    no: Annotated[bool, typer.Option("--no", help="The price is that of NO, not of YES")] = False,
-    fills: Annotated[bool, typer.Option("--fills", help="When an order of yours fills")] = False,
+    above: Annotated[Any, price_option("--above", "When the best bid is at or above this price")] = None,
+    below: Annotated[Any, price_option("--below", "When the best ask is at or below this price")] = None,
+    no: Annotated[bool, flag("--no", "The price is that of NO, not of YES")] = False,
+    fills: Annotated[bool, flag("--fills", "When an order of yours fills")] = False,
     paper: Paper = False,
 ) -> None:
     """Add a price or fill alert.
@@ -111,7 +102,7 @@ def prices(ctx: typer.Context, paper: Paper = False) -> None:
 @app.command("remove")
 def remove(
     ctx: typer.Context,
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of `kalshi alerts prices`")],
+    ids: Annotated[list[str], argument("ID...", "Ids of `kalshi alerts prices`")],
     paper: Paper = False,
 ) -> None:
     """Remove price and fill alerts.
@@ -131,8 +122,8 @@ def remove(
 @app.command("run")
 def run(
     ctx: typer.Context,
-    interval: Annotated[Any, duration_option("--interval", text="Time between two checks")] = "5s",
-    duration: Annotated[Any, duration_option("--duration", text="Stop after this time")] = None,
+    interval: Annotated[Any, duration_option("--interval", "Time between two checks")] = "5s",
+    duration: Annotated[Any, duration_option("--duration", "Stop after this time")] = None,
     paper: Paper = False,
 ) -> None:
     """Check price and fill alerts until Ctrl-C.

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import (
-    CommandGroup,
+from kalshi_cli.cli.options import CommandGroup, asks, note_unsent, open_app, open_services, show_list, show_view
+from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.parameters import (
+    DryRun,
     Limit,
-    asks,
+    Yes,
+    argument,
     duration_option,
-    note_unsent,
-    open_app,
-    open_services,
+    flag,
+    option,
     price_option,
-    show_list,
-    show_view,
+    subaccount_option,
 )
-from kalshi_cli.cli.order_options import DryRun, Yes, consented, subaccount_option
 from kalshi_cli.cli.screen.output import info
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ app = CommandGroup(
     default="list",
 )
 
-RfqId = Annotated[str, typer.Argument(metavar="RFQ_ID", help="Request id", show_default=False)]
-QuoteId = Annotated[str, typer.Argument(metavar="QUOTE_ID", help="Quote id", show_default=False)]
-Wait = Annotated[Any, duration_option("--wait", text="Follow the quote until it is executed or has ended")]
-Rest = Annotated[bool, typer.Option("--rest", help="Rest the part that does not trade at once on the order book")]
-Status = Annotated[str, typer.Option(metavar="STATUS", help="Filter by status: open, accepted, executed, ...")]
-OfRfq = Annotated[str, typer.Option("--rfq", metavar="RFQ_ID", help="Request that the quote answers, if you know it")]
+RfqId = Annotated[str, argument("RFQ_ID", "Request id")]
+QuoteId = Annotated[str, argument("QUOTE_ID", "Quote id")]
+Wait = Annotated[Any, duration_option("--wait", "Follow the quote until it is executed or has ended")]
+Rest = Annotated[bool, flag("--rest", "Rest the part that does not trade at once on the order book")]
+Status = Annotated[str, option("--status", "STATUS", "Filter by status: open, accepted, executed, ...")]
+OfRfq = Annotated[str, option("--rfq", "RFQ_ID", "Request that the quote answers, if you know it")]
 
 
 @app.command("list")
@@ -67,12 +67,10 @@ def list_(
 def create(
     ctx: typer.Context,
     rfq_id: RfqId,
-    yes_bid: Annotated[Any, price_option("--yes-bid", text="Your bid for YES; without it, no YES bid")] = None,
-    no_bid: Annotated[Any, price_option("--no-bid", text="Your bid for NO; without it, no NO bid")] = None,
+    yes_bid: Annotated[Any, price_option("--yes-bid", "Your bid for YES; without it, no YES bid")] = None,
+    no_bid: Annotated[Any, price_option("--no-bid", "Your bid for NO; without it, no NO bid")] = None,
     rest: Rest = False,
-    post_only: Annotated[
-        bool, typer.Option("--post-only", help="Cancel if it would take liquidity from the book")
-    ] = False,
+    post_only: Annotated[bool, flag("--post-only", "Cancel if it would take liquidity from the book")] = False,
     subaccount: Annotated[int | None, subaccount_option("Quote for this subaccount")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,

@@ -7,19 +7,21 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.commands.quote import QuoteId, Rest, RfqId, Status, Wait, trade_quote
-from kalshi_cli.cli.options import (
-    CommandGroup,
+from kalshi_cli.cli.options import CommandGroup, note_unsent, open_services, show_list, show_view
+from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.parameters import (
+    DryRun,
     Limit,
+    Yes,
+    argument,
     choice_option,
     count_option,
+    flag,
     money_option,
-    note_unsent,
-    open_services,
-    show_list,
-    show_view,
+    option,
+    subaccount_option,
     ticker,
 )
-from kalshi_cli.cli.order_options import DryRun, Yes, consented, subaccount_option
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
@@ -34,10 +36,10 @@ STATUSES = ("open", "closed", "all")
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Filter by status")] = "open",
-    market: Annotated[str, typer.Option("--ticker", metavar="TICKER", help="Only this market")] = "",
-    event: Annotated[str, typer.Option(metavar="EVENT", help="Only markets of this event")] = "",
-    everyone: Annotated[bool, typer.Option("--everyone", help="Include requests of other members")] = False,
+    status: Annotated[str, choice_option("--status", STATUSES, "Filter by status")] = "open",
+    market: Annotated[str, option("--ticker", "TICKER", "Only this market")] = "",
+    event: Annotated[str, option("--event", "EVENT", "Only markets of this event")] = "",
+    everyone: Annotated[bool, flag("--everyone", "Include requests of other members")] = False,
     limit: Limit = 50,
 ) -> None:
     """List requests for quotes.
@@ -72,12 +74,12 @@ def show(ctx: typer.Context, rfq_id: RfqId) -> None:
 def create(
     ctx: typer.Context,
     name: Annotated[str, ticker()],
-    count: Annotated[Any, count_option("--count", text="Number of contracts")] = None,
-    cost: Annotated[Any, money_option("--cost", text="Amount to spend, fees included, instead of --count")] = None,
-    excludes_fees: Annotated[bool, typer.Option("--excludes-fees", help="Add fees on top of --cost")] = False,
+    count: Annotated[Any, count_option("--count", "Number of contracts")] = None,
+    cost: Annotated[Any, money_option("--cost", "Amount to spend, fees included, instead of --count")] = None,
+    excludes_fees: Annotated[bool, flag("--excludes-fees", "Add fees on top of --cost")] = False,
     rest: Rest = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Delete your open request on this market first")] = False,
-    hidden: Annotated[bool, typer.Option("--hidden", help="Hide your identity from makers")] = False,
+    replace: Annotated[bool, flag("--replace", "Delete your open request on this market first")] = False,
+    hidden: Annotated[bool, flag("--hidden", "Hide your identity from makers")] = False,
     subaccount: Annotated[int | None, subaccount_option("Trade for this subaccount")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -128,7 +130,7 @@ def delete(ctx: typer.Context, rfq_id: RfqId, yes: Yes = False) -> None:
 @app.command("quotes")
 def quotes(
     ctx: typer.Context,
-    rfq_id: Annotated[str, typer.Argument(metavar="[RFQ_ID]", help="Request id; without it, all your requests")] = "",
+    rfq_id: Annotated[str, argument("[RFQ_ID]", "Request id; without it, all your requests")] = "",
     status: Status = "",
     limit: Limit = 50,
 ) -> None:
@@ -152,10 +154,7 @@ def accept(
     rfq_id: RfqId,
     quote_id: QuoteId,
     side: Annotated[
-        str,
-        choice_option(
-            "--side", choices=("yes", "no"), text="The maker's bid that you take; `no` means that you buy YES"
-        ),
+        str, choice_option("--side", ("yes", "no"), "The maker's bid that you take; `no` means that you buy YES")
     ],
     wait: Wait = None,
     yes: Yes = False,

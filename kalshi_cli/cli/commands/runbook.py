@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, flags_of
+from kalshi_cli.cli.parameters import argument
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_markdown
 
 app = CommandGroup("Show step-by-step instructions for an incident.")
@@ -15,7 +16,7 @@ app = CommandGroup("Show step-by-step instructions for an incident.")
 @app.command("runbook")
 def runbook(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[NAME|CODE]", help="Runbook name, alert code or exit code")] = "",
+    name: Annotated[str, argument("[NAME|CODE]", "Runbook name, alert code or exit code")] = "",
 ) -> None:
     """Show step-by-step instructions for an incident.
 

@@ -11,42 +11,10 @@ import typer
 
 from kalshi_cli.base.errors import HaltedError, KalshiError, UsageError
 from kalshi_cli.base.units import pluralize, show_money
-from kalshi_cli.cli.backtest_files import (
-    FillChoice,
-    LakeSeries,
-    LakeSince,
-    LakeUntil,
-    Latency,
-    LatencyMs,
-    OutFolder,
-    PageFile,
-    Phases,
-    PlayedMarkets,
-    compare_reports,
-    is_for_screen,
-    joined,
-    lake_part,
-    latency_of,
-    names_of,
-    one_run_note,
-    picture_of,
-    require_files,
-    show_report,
-)
-from kalshi_cli.cli.options import (
-    CommandGroup,
-    LakeFolder,
-    Paper,
-    agreed,
-    choice_option,
-    duration_option,
-    environment_of,
-    flags_of,
-    home_of,
-    open_app,
-    show_view,
-)
+from kalshi_cli.cli import backtest_files
+from kalshi_cli.cli.options import CommandGroup, agreed, environment_of, flags_of, home_of, open_app, show_view
 from kalshi_cli.cli.order_options import shows_every_field
+from kalshi_cli.cli.parameters import LakeFolder, Paper, argument, choice_option, duration_option, flag, option
 from kalshi_cli.cli.screen.output import info, warn
 from kalshi_cli.cli.time_options import show_period, time_of
 
@@ -61,58 +29,44 @@ if TYPE_CHECKING:
 
 app = CommandGroup("Run strategies and watch them.")
 
-Names = Annotated[
-    str, typer.Option("--strategy", metavar="NAME[,NAME]", help="Strategies to run: built-in names, or FILE.py:Class.")
-]
+Names = Annotated[str, option("--strategy", "NAME[,NAME]", "Strategies to run: built-in names, or FILE.py:Class.")]
 Tuning = Annotated[
-    list[str] | None,
-    typer.Option("--param", metavar="NAME=VALUE", help="Set a strategy parameter, or STRATEGY.NAME=VALUE; repeatable."),
+    list[str] | None, option("--param", "NAME=VALUE", "Set a strategy parameter, or STRATEGY.NAME=VALUE; repeatable.")
 ]
 
 Compared = Annotated[
-    list[str] | None,
-    typer.Option("--param", metavar="NAME=VALUE", help="Set a strategy parameter; NAME=A,B,C compares values."),
+    list[str] | None, option("--param", "NAME=VALUE", "Set a strategy parameter; NAME=A,B,C compares values.")
 ]
 
 
-Jobs = Annotated[int | None, typer.Option("--jobs", min=1, max=64, help="Run each recording alone, in N processes.")]
+Jobs = Annotated[int | None, option("--jobs", "N", "Run each recording alone, in N processes.", min=1, max=64)]
 Recordings = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="FILE...", help="Recordings or files of outside prices; with --plot, a FILE.svg to write."),
+    list[Path] | None, argument("FILE...", "Recordings or files of outside prices; with --plot, a FILE.svg to write.")
 ]
-MoreRecordings = Annotated[
-    list[Path] | None, typer.Option("--data", metavar="FILE", help="The same as FILE; repeatable.")
-]
-Results = Annotated[list[Path] | None, typer.Option("--results", metavar="FILE", help="Market results; repeatable.")]
+MoreRecordings = Annotated[list[Path] | None, option("--data", "FILE", "The same as FILE; repeatable.")]
+Results = Annotated[list[Path] | None, option("--results", "FILE", "Market results; repeatable.")]
 Holes = Annotated[
-    str,
-    choice_option("--gaps", "--holes", choices=("refuse", "forget", "ignore"), text="What to do where data was lost."),
+    str, choice_option("--gaps", ("refuse", "forget", "ignore"), "What to do where data was lost.", "--holes")
 ]
-TickInterval = Annotated[Any, duration_option("--interval", text="Recorded time between ticks, at most 10s (2s).")]
-Plot = Annotated[bool, typer.Option("--plot", help="Draw the equity curve, on the terminal or into FILE.svg.")]
+TickInterval = Annotated[Any, duration_option("--interval", "Recorded time between ticks, at most 10s (2s).")]
+Plot = Annotated[bool, flag("--plot", "Draw the equity curve, on the terminal or into FILE.svg.")]
 
 
 @app.command("trade")
 def trade(
     ctx: typer.Context,
     strategy: Names,
-    tickers: Annotated[
-        list[str] | None, typer.Option("--ticker", metavar="TICKER[,TICKER]", help="Trade only these markets.")
-    ] = None,
+    tickers: Annotated[list[str] | None, option("--ticker", "TICKER[,TICKER]", "Trade only these markets.")] = None,
     series: Annotated[
-        list[str] | None, typer.Option(metavar="SERIES[,SERIES]", help="Trade the open markets of these series.")
+        list[str] | None, option("--series", "SERIES[,SERIES]", "Trade the open markets of these series.")
     ] = None,
-    paper: Annotated[bool, typer.Option("--paper", help="Trade on paper: simulated fills (default on prod).")] = False,
-    live: Annotated[bool, typer.Option("--live", help="Trade with real money on prod.")] = False,
-    interval: Annotated[
-        Any, duration_option("--interval", text="Maximum time between cycles, at most 10s (2s).")
-    ] = None,
-    duration: Annotated[Any, duration_option("--duration", text="Stop after this time.")] = None,
+    paper: Annotated[bool, flag("--paper", "Trade on paper: simulated fills (default on prod).")] = False,
+    live: Annotated[bool, flag("--live", "Trade with real money on prod.")] = False,
+    interval: Annotated[Any, duration_option("--interval", "Maximum time between cycles, at most 10s (2s).")] = None,
+    duration: Annotated[Any, duration_option("--duration", "Stop after this time.")] = None,
     param: Tuning = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation of --live.")] = False,
-    screen: Annotated[
-        bool, typer.Option("--screen", help="Run in the background and open `kalshi top` on it.")
-    ] = False,
+    yes: Annotated[bool, flag("--yes", "Skip the confirmation of --live.")] = False,
+    screen: Annotated[bool, flag("--screen", "Run in the background and open `kalshi top` on it.")] = False,
 ) -> None:
     """Run strategies, on paper or live.
 
@@ -138,12 +92,12 @@ def trade(
     from kalshi_cli.services.trading.reports.run_summary import run_notes, trade_summary
     from kalshi_cli.services.trading.stop_signals import RunEnd
 
-    chosen, of_series = joined(tickers), joined(series)
+    chosen, of_series = backtest_files.joined(tickers), backtest_files.joined(series)
     _check_options(paper=paper, live=live, chosen=(chosen, of_series), interval=interval)
     with RunEnd(warn) as end, environment_of(ctx) as environment:
         request = TradeRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
-            tickers=names_of(tickers),
+            tickers=backtest_files.names_of(tickers),
             series=(of_series or "").upper(),
             fills="paper" if paper else "live" if live else "",
             interval_s=interval or environment.config.trade.interval_s,
@@ -158,7 +112,7 @@ def trade(
         with status_display() as show:
             summary = RunModes(environment).trade(request, _banner, show)
         end.count_with(lambda: summary.live_orders)
-        show_view(ctx, trade_summary(summary, has_sent=not is_for_screen(ctx)), title="Summary")
+        show_view(ctx, trade_summary(summary, has_sent=not backtest_files.is_for_screen(ctx)), title="Summary")
         info(*run_notes(summary))
         environment.close()  # before the exit code is chosen: a second Ctrl-C often comes here
         _end(summary)
@@ -261,21 +215,21 @@ def backtest(
     files: Recordings = None,
     data: MoreRecordings = None,
     results: Results = None,
-    latency: Latency = None,
-    latency_ms: LatencyMs = None,
-    fills: FillChoice = "proportional",
+    latency: backtest_files.Latency = None,
+    latency_ms: backtest_files.LatencyMs = None,
+    fills: backtest_files.FillChoice = "proportional",
     interval: TickInterval = None,
-    phases: Phases = 1,
+    phases: backtest_files.Phases = 1,
     param: Compared = None,
     jobs: Jobs = None,
     lake: LakeFolder = None,
-    series: LakeSeries = None,
-    tickers: PlayedMarkets = None,
-    since: LakeSince = None,
-    until: LakeUntil = None,
+    series: backtest_files.LakeSeries = None,
+    tickers: backtest_files.PlayedMarkets = None,
+    since: backtest_files.LakeSince = None,
+    until: backtest_files.LakeUntil = None,
     holes: Holes = "forget",
-    page: PageFile = None,
-    out: OutFolder = None,
+    page: backtest_files.PageFile = None,
+    out: backtest_files.OutFolder = None,
     plot: Plot = False,
 ) -> None:
     """Run strategies over recorded data.
@@ -307,19 +261,22 @@ def backtest(
 
     given, has_both = [*(data or ()), *(files or ())], fills == "both"
     if files and files[0] == Path("compare"):
-        compare_reports(ctx, files[1:])
+        backtest_files.compare_reports(ctx, files[1:])
         return
-    require_files(page, out)
-    is_from_lake = any(each is not None for each in (lake, joined(series), since, until))
-    picture = picture_of(given, strategy, is_plotted=plot, is_from_lake=is_from_lake)
+    backtest_files.require_files(page, out)
+    is_from_lake = any(each is not None for each in (lake, backtest_files.joined(series), since, until))
+    picture = backtest_files.picture_of(given, strategy, is_plotted=plot, is_from_lake=is_from_lake)
     if plot:
         require_curve(flags_of(ctx).form, picture, "kalshi backtest ... --plot curve.svg")
     with environment_of(ctx) as environment:
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")), files=tuple(given),
-            results=tuple(results or ()), params=_params(param), latency_ms=latency_of(latency, latency_ms),
+            results=tuple(results or ()), params=_params(param),
+            latency_ms=backtest_files.latency_of(latency, latency_ms),
             fill_model="pessimistic" if has_both else fills, holes=holes, interval_s=_checked(interval),
-            **lake_part(environment.config, given, lake, series, *_times(environment, since, until), tickers),
+            **backtest_files.lake_part(
+                environment.config, given, lake, series, *_times(environment, since, until), tickers
+            ),
         )  # fmt: skip
         if not show_sweep(ctx, environment, request, jobs, (plot, page, out), has_both, phases):
             curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both, phases)
@@ -361,8 +318,8 @@ def _show_backtest(
     info(*backtest_warnings(report, with_unknown=not shows_every_field(ctx)))
     view, notes = made_with(report, environment.config, request), backtest_notes(report)
     warnings = [*backtest_warnings(report, with_unknown=False), *notes]
-    show_report(ctx, view, f"Backtest of {','.join(request.strategies)}", page, out, warnings)
-    info(*notes, *(one_run_note(request) if jobs is None else []))
+    backtest_files.show_report(ctx, view, f"Backtest of {','.join(request.strategies)}", page, out, warnings)
+    info(*notes, *(backtest_files.one_run_note(request) if jobs is None else []))
     if failed:
         raise _failure(report.summary)
     return report.curve
@@ -384,19 +341,18 @@ def _check_recording(tickers: Sequence[str] | None, series: str | None, out: Pat
 @app.command("record")
 def record(
     ctx: typer.Context,
-    tickers: Annotated[list[str] | None, typer.Argument(metavar="TICKER...", help="Markets to record.")] = None,
+    tickers: Annotated[list[str] | None, argument("TICKER...", "Markets to record.")] = None,
     series: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SERIES[,SERIES]", help="Record the most active open markets of these series."),
+        list[str] | None, option("--series", "SERIES[,SERIES]", "Record the most active open markets of these series.")
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--file", "--out", metavar="FILE", help="Record to a file instead; .gz is compressed."),
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option(metavar="NAME[,NAME]", help="Also record the external inputs of these strategies.")
+        str | None, option("--strategy", "NAME[,NAME]", "Also record the external inputs of these strategies.")
     ] = None,
-    duration: Annotated[Any, duration_option("--duration", text="Stop after this time.")] = None,
+    duration: Annotated[Any, duration_option("--duration", "Stop after this time.")] = None,
     param: Tuning = None,
     lake: LakeFolder = None,
 ) -> None:
@@ -424,7 +380,7 @@ def record(
 
     if param and not strategy:
         raise UsageError("--param needs the --strategy it belongs to", hint="add --strategy NAME")
-    of_series = joined(series)
+    of_series = backtest_files.joined(series)
     _check_recording(tickers, of_series, out, lake)
     with environment_of(ctx) as environment:
         request = RecordRequest(
@@ -454,9 +410,7 @@ def record(
 @app.command("status")
 def status(
     ctx: typer.Context,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Refresh every second until Ctrl-C; NDJSON when piped.")
-    ] = False,
+    watch: Annotated[bool, flag("--watch", "Refresh every second until Ctrl-C; NDJSON when piped.")] = False,
     paper: Paper = False,
 ) -> None:
     """Show what is running and how it is doing.

@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from kalshi_cli.base.units import Qty, qty_from_user
-from kalshi_cli.cli.options import (
-    All,
-    CommandGroup,
-    Limit,
-    choice_option,
-    duration_option,
-    money_option,
-    open_services,
-    price_option,
-    show_list,
-)
+from kalshi_cli.cli.options import CommandGroup, open_services, show_list
+from kalshi_cli.cli.parameters import All, Limit, choice_option, duration_option, money_option, option, price_option
 from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:
@@ -46,16 +37,10 @@ def _volume(text: str) -> Qty:
         raise typer.BadParameter(str(error)) from error
 
 
-Series = Annotated[str, typer.Option("--series", metavar="SERIES", help="Only this series, such as KXBTCD")]
-Event = Annotated[str, typer.Option("--event", metavar="EVENT", help="Only this event")]
+Series = Annotated[str, option("--series", "SERIES", "Only this series, such as KXBTCD")]
+Event = Annotated[str, option("--event", "EVENT", "Only this event")]
 MinVolume = Annotated[
-    Any,
-    typer.Option(
-        "--min-volume",
-        parser=_volume,
-        metavar="COUNT",
-        help="Only markets with at least this volume in the last 24 hours",
-    ),
+    Any, option("--min-volume", "COUNT", "Only markets with at least this volume in the last 24 hours", parser=_volume)
 ]
 
 
@@ -112,7 +97,7 @@ def run_scan(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], 
 @run_scan("arbitrage")
 def arbitrage(
     scan: MarketScan,
-    min_profit: Annotated[Any, money_option("--min-profit", text="Only baskets with at least this profit")] = None,
+    min_profit: Annotated[Any, money_option("--min-profit", "Only baskets with at least this profit")] = None,
 ) -> ScanOutput:
     """Find baskets that pay more than they cost.
 
@@ -148,10 +133,7 @@ def spread(
     sort: Annotated[
         str,
         choice_option(
-            "--sort",
-            choices=WIDTHS,
-            old={"keeps": "profit"},
-            text="Rank by spread in cents, spread in percent, or maker profit",
+            "--sort", WIDTHS, "Rank by spread in cents, spread in percent, or maker profit", old={"keeps": "profit"}
         ),
     ] = "cents",
 ) -> ScanOutput:
@@ -186,7 +168,7 @@ def movers(scan: MarketScan) -> ScanOutput:
 
 @run_scan("cheap")
 def cheap(
-    scan: MarketScan, below: Annotated[Any, price_option("--below", text="Only asks below this price")] = "5c"
+    scan: MarketScan, below: Annotated[Any, price_option("--below", "Only asks below this price")] = "5c"
 ) -> ScanOutput:
     """Find low-priced YES and NO asks.
 
@@ -204,8 +186,8 @@ def cheap(
 @run_scan("closing")
 def closing(
     scan: MarketScan,
-    within: Annotated[Any, duration_option("--within", text="Only markets that close within this time")] = "1h",
-    margin: Annotated[Any, price_option("--margin", text="Only prices at least this far from $0 and $1")] = "5c",
+    within: Annotated[Any, duration_option("--within", "Only markets that close within this time")] = "1h",
+    margin: Annotated[Any, price_option("--margin", "Only prices at least this far from $0 and $1")] = "5c",
 ) -> ScanOutput:
     """Find undecided markets that close soon.
 
@@ -237,27 +219,18 @@ def _rate(text: str) -> int:
 @app.command("cross-venue")
 def cross_venue(
     ctx: typer.Context,
-    table: Annotated[
-        Path, typer.Option("--map", metavar="FILE", help="CSV or YAML file that pairs markets (docs/scan.md)")
-    ],
+    table: Annotated[Path, option("--map", "FILE", "CSV or YAML file that pairs markets (docs/scan.md)")],
     min_edge: Annotated[
-        Any, price_option("--min-edge", text="Only pairs that leave at least this much per contract")
+        Any, price_option("--min-edge", "Only pairs that leave at least this much per contract")
     ] = None,
     fee: Annotated[
         Any,
-        typer.Option(
-            "--polymarket-fee",
-            parser=_rate,
-            metavar="RATE",
-            help="Polymarket taker fee rate: RATE x count x price x (1 - price)",
+        option(
+            "--polymarket-fee", "RATE", "Polymarket taker fee rate: RATE x count x price x (1 - price)", parser=_rate
         ),
     ] = "0.07",
-    clob_url: Annotated[
-        str, typer.Option(metavar="URL", help="Polymarket order book URL, instead of the default")
-    ] = "",
-    gamma_url: Annotated[
-        str, typer.Option(metavar="URL", help="Polymarket market data URL, instead of the default")
-    ] = "",
+    clob_url: Annotated[str, option("--clob-url", "URL", "Polymarket order book URL, instead of the default")] = "",
+    gamma_url: Annotated[str, option("--gamma-url", "URL", "Polymarket market data URL, instead of the default")] = "",
     limit: Limit = 200,
     everything: All = False,
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, flags_of
+from kalshi_cli.cli.parameters import argument
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_out
 
 app = CommandGroup("Show the JSON schema of what a command prints.")
@@ -16,9 +17,7 @@ app = CommandGroup("Show the JSON schema of what a command prints.")
 @app.command("schema")
 def schema(
     ctx: typer.Context,
-    name: Annotated[
-        list[str] | None, typer.Argument(metavar="[VIEW|COMMAND]...", help="View, such as OrderRow, or a command")
-    ] = None,
+    name: Annotated[list[str] | None, argument("[VIEW|COMMAND]...", "View, such as OrderRow, or a command")] = None,
 ) -> None:
     """Show the JSON schema of what a command prints.
 

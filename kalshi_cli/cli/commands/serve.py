@@ -11,8 +11,8 @@ import typer
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.extras import account_opener, require_extra
-from kalshi_cli.cli.options import CommandGroup, flags_of, load_config
+from kalshi_cli.cli.options import CommandGroup, account_opener, flags_of, load_config, require_extra
+from kalshi_cli.cli.parameters import flag, option
 from kalshi_cli.cli.screen.output import Format, flush_out, info, write_out
 
 if TYPE_CHECKING:
@@ -30,16 +30,14 @@ TOKEN_FILE_BYTES = 8_192
 @app.command("serve")
 def serve(
     ctx: typer.Context,
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8_765,
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address; another than this machine needs TLS.")] = (
-        "127.0.0.1"
-    ),
-    allow_stop: Annotated[bool, typer.Option("--allow-stop", help="Allow pause, cancel and the kill switch.")] = False,
-    allow_writes: Annotated[bool, typer.Option("--allow-writes", help="Allow every write, orders included.")] = False,
-    tls_cert: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate chain in PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Private key of the certificate in PEM.")] = None,
+    port: Annotated[int, option("--port", "N", "Port; 0 takes a free one.", min=0, max=65_535)] = 8_765,
+    host: Annotated[str, option("--host", "ADDRESS", "Address; another than this machine needs TLS.")] = "127.0.0.1",
+    allow_stop: Annotated[bool, flag("--allow-stop", "Allow pause, cancel and the kill switch.")] = False,
+    allow_writes: Annotated[bool, flag("--allow-writes", "Allow every write, orders included.")] = False,
+    tls_cert: Annotated[Path | None, option("--tls-cert", "FILE", "Certificate chain in PEM.")] = None,
+    tls_key: Annotated[Path | None, option("--tls-key", "FILE", "Private key of the certificate in PEM.")] = None,
     token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Tokens for programs, one a line, at least 32 characters each.")
+        Path | None, option("--token-file", "FILE", "Tokens for programs, one a line, at least 32 characters each.")
     ] = None,
 ) -> None:
     """Serve a web page and a JSON API of the account.

@@ -14,8 +14,9 @@ from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.short_order import price_after_at, refuse_dollars, refuse_outcome, refuse_swapped
 from kalshi_cli.base.units import ONE_DOLLAR, Price, qty_from_user, show_price
 from kalshi_cli.cli.commands.orders import place_order
-from kalshi_cli.cli.options import CommandGroup, HelpCommand, open_services, ticker, typed_by
+from kalshi_cli.cli.options import CommandGroup, HelpCommand, open_services
 from kalshi_cli.cli.order_options import takes_order_terms
+from kalshi_cli.cli.parameters import argument, flag, ticker, typed_by
 
 app = CommandGroup("Buy and sell contracts.")
 
@@ -96,22 +97,9 @@ def short_order(documented: Callable[[], None]) -> Callable[..., None]:
     def place(
         ctx: typer.Context,
         name: Annotated[str, ticker()],
-        count: Annotated[
-            Any,
-            typer.Argument(
-                parser=typed_by(qty_from_user), metavar="COUNT", help="Number of contracts.", show_default=False
-            ),
-        ],
-        price: Annotated[
-            Any,
-            typer.Argument(
-                parser=typed_by(price_after_at),
-                metavar="@PRICE",
-                help="Limit price: @0.24 or @24c.",
-                show_default=False,
-            ),
-        ],
-        no: Annotated[bool, typer.Option("--no", help="Trade NO instead of YES; the price is that of NO.")] = False,
+        count: Annotated[Any, argument("COUNT", "Number of contracts.", parser=typed_by(qty_from_user))],
+        price: Annotated[Any, argument("@PRICE", "Limit price: @0.24 or @24c.", parser=typed_by(price_after_at))],
+        no: Annotated[bool, flag("--no", "Trade NO instead of YES; the price is that of NO.")] = False,
         **terms: Any,
     ) -> None:
         place_order(ctx, name, "no" if no else "yes", documented.__name__, count, price, **terms)

@@ -12,16 +12,8 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import (
-    CommandGroup,
-    choice_option,
-    duration_option,
-    environment_of,
-    show_done,
-    show_view,
-    ticker,
-    time_option,
-)
+from kalshi_cli.cli.options import CommandGroup, environment_of, show_done, show_view
+from kalshi_cli.cli.parameters import argument, choice_option, duration_option, flag, option, ticker, time_option
 from kalshi_cli.cli.screen.output import info, write_out
 
 if TYPE_CHECKING:
@@ -38,23 +30,19 @@ app = CommandGroup(
 @app.command("serve")
 def serve(
     ctx: typer.Context,
-    port: Annotated[int, typer.Option(min=0, max=65_535, metavar="N", help="Port; 0 picks a free one")] = 0,
+    port: Annotated[int, option("--port", "N", "Port; 0 picks a free one", min=0, max=65_535)] = 0,
     seed: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help="Seed of the simulated markets; another seed gives other markets"),
+        int | None, option("--seed", "N", "Seed of the simulated markets; another seed gives other markets", min=0)
     ] = None,
     speed: Annotated[
         float | None,
-        typer.Option(
-            min=0.01, max=10_000, metavar="N", help="Trade this many times as much (time itself is unchanged)"
-        ),
+        option("--speed", "N", "Trade this many times as much (time itself is unchanged)", min=0.01, max=10_000),
     ] = None,
     key: Annotated[
-        list[str] | None,
-        typer.Option(metavar="rsa|ed25519|FILE", help="Key for the first account [default: rsa] [repeatable]"),
+        list[str] | None, option("--key", "rsa|ed25519|FILE", "Key for the first account [default: rsa] [repeatable]")
     ] = None,
     accounts: Annotated[
-        int, typer.Option(min=1, max=20, metavar="N", help="Number of accounts, which can trade with each other")
+        int, option("--accounts", "N", "Number of accounts, which can trade with each other", min=1, max=20)
     ] = 1,
 ) -> None:
     """Serve the simulated exchange on this machine.
@@ -152,11 +140,9 @@ def _show(
     show_view(ctx, status, title="simulated exchange")
 
 
-_Market = Annotated[str | None, typer.Option("--market", metavar="TICKER", help="Only this market")]
-_Shard = Annotated[int | None, typer.Option("--shard", min=0, max=1_000, metavar="N", help="Only this shard")]
-_Value = Annotated[
-    str, typer.Option("--value", metavar="yes|no|PRICE", help="What one YES contract pays: yes, no, 37c or 0.37")
-]
+_Market = Annotated[str | None, option("--market", "TICKER", "Only this market")]
+_Shard = Annotated[int | None, option("--shard", "N", "Only this shard", min=0, max=1_000)]
+_Value = Annotated[str, option("--value", "yes|no|PRICE", "What one YES contract pays: yes, no, 37c or 0.37")]
 
 
 @app.command("status")
@@ -175,10 +161,10 @@ def status(ctx: typer.Context) -> None:
 @app.command("pause")
 def pause(
     ctx: typer.Context,
-    exchange: Annotated[bool, typer.Option("--exchange", help="Pause everything; cancels are rejected too")] = False,
+    exchange: Annotated[bool, flag("--exchange", "Pause everything; cancels are rejected too")] = False,
     market: _Market = None,
     shard: _Shard = None,
-    duration: Annotated[Any, duration_option("--for", text="End the pause after this time")] = None,
+    duration: Annotated[Any, duration_option("--for", "End the pause after this time")] = None,
 ) -> None:
     """Pause trading on the simulated exchange.
 
@@ -268,9 +254,9 @@ def amend(ctx: typer.Context, name: Annotated[str, ticker()], value: _Value) -> 
 @app.command("clock")
 def clock(
     ctx: typer.Context,
-    forward: Annotated[Any, duration_option("--forward", text="Advance by this time")] = None,
-    to: Annotated[Any, time_option("--to", text="Advance to this time, such as 2026-11-22T15:00:00Z")] = None,
-    reset: Annotated[bool, typer.Option("--reset", help="Return to the machine's time")] = False,
+    forward: Annotated[Any, duration_option("--forward", "Advance by this time")] = None,
+    to: Annotated[Any, time_option("--to", "Advance to this time, such as 2026-11-22T15:00:00Z")] = None,
+    reset: Annotated[bool, flag("--reset", "Return to the machine's time")] = False,
 ) -> None:
     """Show or advance the simulated exchange's clock.
 
@@ -294,8 +280,8 @@ def clock(
 @app.command("shuffle")
 def shuffle(
     ctx: typer.Context,
-    switch: Annotated[str, typer.Argument(metavar="on|off", help="Shuffle messages, or send them in order")],
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same order")] = 1,
+    switch: Annotated[str, argument("on|off", "Shuffle messages, or send them in order")],
+    seed: Annotated[int, option("--seed", "N", "The same seed gives the same order", min=0)] = 1,
 ) -> None:
     """Shuffle the order of stream messages.
 
@@ -316,18 +302,13 @@ def stream(
     hang_up: Annotated[
         Any,
         choice_option(
-            "--hang-up",
-            choices=("reset", "close"),
-            text="Disconnect every stream, with (close) or without (reset) a close frame",
+            "--hang-up", ("reset", "close"), "Disconnect every stream, with (close) or without (reset) a close frame"
         ),
     ] = None,
     error: Annotated[
-        Any,
-        choice_option(
-            "--error", choices=("10", "18", "25"), text="End subscriptions (10, 25), or time out a command (18)"
-        ),
+        Any, choice_option("--error", ("10", "18", "25"), "End subscriptions (10, 25), or time out a command (18)")
     ] = None,
-    channel: Annotated[str, typer.Option(metavar="NAME", help="Channel whose subscriptions end")] = "orderbook_delta",
+    channel: Annotated[str, option("--channel", "NAME", "Channel whose subscriptions end")] = "orderbook_delta",
 ) -> None:
     """Inject faults into the message streams.
 
@@ -344,9 +325,9 @@ def stream(
 @app.command("spot")
 def spot(
     ctx: typer.Context,
-    fault: Annotated[str, typer.Argument(metavar="off|freeze|junk|cut|wrong", help="Fault to inject")],
+    fault: Annotated[str, argument("off|freeze|junk|cut|wrong", "Fault to inject")],
     venue: Annotated[
-        Any, choice_option("--venue", choices=("coinbase", "kraken", "binance", "binance_us"), text="Only this venue")
+        Any, choice_option("--venue", ("coinbase", "kraken", "binance", "binance_us"), "Only this venue")
     ] = None,
 ) -> None:
     """Inject faults into simulated outside prices.

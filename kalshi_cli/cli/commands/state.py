@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, open_services, show_view
+from kalshi_cli.cli.parameters import flag
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup("Rebuild the local state file.\n\nRepair the state file, which is the local record of an account.")
@@ -15,7 +16,7 @@ app = CommandGroup("Rebuild the local state file.\n\nRepair the state file, whic
 @app.command("rebuild")
 def rebuild(
     ctx: typer.Context,
-    yes: Annotated[bool, typer.Option("--yes", help="Accepted without effect: a rebuild does not ask.")] = False,
+    yes: Annotated[bool, flag("--yes", "Accepted without effect: a rebuild does not ask.")] = False,
 ) -> None:
     """Rebuild a damaged or lost state file.
 

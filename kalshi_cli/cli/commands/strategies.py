@@ -11,6 +11,7 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, show_list, show_view
+from kalshi_cli.cli.parameters import argument, option
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
@@ -24,7 +25,7 @@ app = CommandGroup(
 @app.command("show")
 def show(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Strategy name, or FILE.py:Class")] = "",
+    name: Annotated[str, argument("[NAME]", "Strategy name, or FILE.py:Class")] = "",
 ) -> None:
     """List strategies, or show one.
 
@@ -50,10 +51,8 @@ def show(
 @app.command("new")
 def new(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Lowercase letters, digits and dashes")],
-    folder: Annotated[
-        Path, typer.Option("--dir", metavar="DIR", help="Output directory; created if it does not exist")
-    ] = Path(),
+    name: Annotated[str, argument("NAME", "Lowercase letters, digits and dashes")],
+    folder: Annotated[Path, option("--dir", "DIR", "Output directory; created if it does not exist")] = Path(),
 ) -> None:
     """Create a strategy from a template.
 

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, Limit, money_option, note_unsent, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import DryRun, Yes, consented
+from kalshi_cli.cli.options import CommandGroup, note_unsent, open_services, show_list, show_view
+from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.parameters import DryRun, Limit, TransferId, Yes, money_option, option
 
 app = CommandGroup(
     "Manage subaccounts.\n\nManage subaccounts, 0 (primary) to 63, each with its own cash and positions.",
@@ -53,8 +54,7 @@ def create(ctx: typer.Context, shard: Annotated[int, SHARD] = 0, yes: Yes = Fals
 def netting(
     ctx: typer.Context,
     change: Annotated[
-        tuple[int, str] | None,
-        typer.Option("--set", metavar="N on|off", help="Turn netting on or off for one subaccount"),
+        tuple[int, str] | None, option("--set", "N on|off", "Turn netting on or off for one subaccount")
     ] = None,
     yes: Yes = False,
 ) -> None:
@@ -85,14 +85,11 @@ def netting(
 @app.command("transfer")
 def transfer(
     ctx: typer.Context,
-    start: Annotated[int, typer.Option("--from", min=0, max=63, metavar="N", help="Source subaccount")],
-    end: Annotated[int, typer.Option("--to", min=0, max=63, metavar="N", help="Destination subaccount")],
-    amount: Annotated[Any, money_option("--amount", text="Amount, such as 5.00, in whole cents")],
+    start: Annotated[int, option("--from", "N", "Source subaccount", min=0, max=63)],
+    end: Annotated[int, option("--to", "N", "Destination subaccount", min=0, max=63)],
+    amount: Annotated[Any, money_option("--amount", "Amount, such as 5.00, in whole cents")],
     shard: Annotated[int, SHARD] = 0,
-    client_transfer_id: Annotated[
-        str,
-        typer.Option(metavar="UUID", help="Id of an unconfirmed transfer; sending it again applies it at most once"),
-    ] = "",
+    client_transfer_id: TransferId = "",
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:

@@ -12,8 +12,8 @@ import typer
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.files import open_regular
-from kalshi_cli.cli.extras import account_opener, require_extra
-from kalshi_cli.cli.options import CommandGroup, flags_of, watchlist_option
+from kalshi_cli.cli.options import CommandGroup, account_opener, flags_of, require_extra
+from kalshi_cli.cli.parameters import flag, watchlist_option
 from kalshi_cli.cli.screen.output import Format, info, write_out
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ MAX_LINES = 10
 @app.command("top")
 def top(
     ctx: typer.Context,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Print lines instead of a screen: for a screen reader or a pipe.")
-    ] = False,
+    plain: Annotated[bool, flag("--plain", "Print lines instead of a screen: for a screen reader or a pipe.")] = False,
     list_name: Annotated[str, watchlist_option()] = "",
 ) -> None:
     """Watch and steer trading on one screen.

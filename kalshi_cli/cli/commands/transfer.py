@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, Limit, money_option, note_unsent, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import DryRun, Yes, consented
+from kalshi_cli.cli.options import CommandGroup, note_unsent, open_services, show_list, show_view
+from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.parameters import DryRun, Limit, TransferId, Yes, argument, money_option, option
 
 app = CommandGroup(
     "Move cash between shards.\n\n"
@@ -19,15 +20,12 @@ app = CommandGroup(
 @app.command("send")
 def send(
     ctx: typer.Context,
-    start: Annotated[int, typer.Option("--from", min=0, metavar="SHARD", help="Source shard")],
-    end: Annotated[int, typer.Option("--to", min=0, metavar="SHARD", help="Destination shard")],
-    amount: Annotated[Any, money_option("--amount", text="Amount, such as 25.00, in steps of $0.0001")],
-    from_subaccount: Annotated[int, typer.Option(min=0, max=63, metavar="N", help="Source subaccount")] = 0,
-    to_subaccount: Annotated[int, typer.Option(min=0, max=63, metavar="N", help="Destination subaccount")] = 0,
-    client_transfer_id: Annotated[
-        str,
-        typer.Option(metavar="UUID", help="Id of an unconfirmed transfer; sending it again applies it at most once"),
-    ] = "",
+    start: Annotated[int, option("--from", "SHARD", "Source shard", min=0)],
+    end: Annotated[int, option("--to", "SHARD", "Destination shard", min=0)],
+    amount: Annotated[Any, money_option("--amount", "Amount, such as 25.00, in steps of $0.0001")],
+    from_subaccount: Annotated[int, option("--from-subaccount", "N", "Source subaccount", min=0, max=63)] = 0,
+    to_subaccount: Annotated[int, option("--to-subaccount", "N", "Destination subaccount", min=0, max=63)] = 0,
+    client_transfer_id: TransferId = "",
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -77,9 +75,7 @@ def list_(
 @app.command("show")
 def show(
     ctx: typer.Context,
-    transfer_id: Annotated[
-        str, typer.Argument(metavar="TRANSFER_ID", help="Transfer id, as printed by `kalshi transfer`")
-    ],
+    transfer_id: Annotated[str, argument("TRANSFER_ID", "Transfer id, as printed by `kalshi transfer`")],
 ) -> None:
     """Show the status of one transfer.
 

@@ -10,16 +10,8 @@ import typer
 
 from kalshi_cli.base.errors import NotFoundError, UnreachableError, UsageError
 from kalshi_cli.cli.commands.pickers import pick_market
-from kalshi_cli.cli.options import (
-    CommandGroup,
-    choice_option,
-    duration_option,
-    environment_of,
-    flags_of,
-    load_config,
-    open_services,
-    watchlist_option,
-)
+from kalshi_cli.cli.options import CommandGroup, environment_of, flags_of, load_config, open_services
+from kalshi_cli.cli.parameters import argument, choice_option, duration_option, watchlist_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, info, require_reader, write_out
 
 if TYPE_CHECKING:
@@ -31,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PriceSide = Annotated[Any, choice_option("--side", choices=("yes", "no"), text="Show the prices of YES or of NO")]
+PriceSide = Annotated[Any, choice_option("--side", ("yes", "no"), "Show the prices of YES or of NO")]
 
 app = CommandGroup("Stream live prices and trades of markets.")
 
@@ -39,12 +31,10 @@ app = CommandGroup("Stream live prices and trades of markets.")
 @app.command("watch")
 def watch(
     ctx: typer.Context,
-    tickers: Annotated[
-        list[str] | None, typer.Argument(metavar="TICKER...", help="One or more market tickers", show_default=False)
-    ] = None,
+    tickers: Annotated[list[str] | None, argument("TICKER...", "One or more market tickers")] = None,
     list_name: Annotated[str, watchlist_option()] = "",
     side: PriceSide = "yes",
-    duration: Annotated[Any, duration_option("--duration", text="Stop after this time")] = None,
+    duration: Annotated[Any, duration_option("--duration", "Stop after this time")] = None,
 ) -> None:
     """Stream live prices and trades of markets.
 

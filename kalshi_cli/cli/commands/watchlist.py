@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list, show_view
+from kalshi_cli.cli.parameters import argument
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
@@ -17,13 +18,13 @@ app = CommandGroup(
     takes_words=True,
 )
 
-Name = Annotated[str, typer.Argument(metavar="LIST", help="Name of the watchlist, such as nfl", show_default=False)]
+Name = Annotated[str, argument("LIST", "Name of the watchlist, such as nfl")]
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[LIST]", help="Only this watchlist", show_default=False)] = "",
+    name: Annotated[str, argument("[LIST]", "Only this watchlist")] = "",
 ) -> None:
     """List the watchlists and their markets.
 
@@ -48,7 +49,7 @@ def list_(
 def add(
     ctx: typer.Context,
     name: Name,
-    tickers: Annotated[list[str], typer.Argument(metavar="TICKER...", help="Markets to add", show_default=False)],
+    tickers: Annotated[list[str], argument("TICKER...", "Markets to add")],
 ) -> None:
     """Add markets to a watchlist.
 
@@ -66,8 +67,7 @@ def remove(
     ctx: typer.Context,
     name: Name,
     tickers: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[TICKER]...", help="Markets to remove; without any, the whole list"),
+        list[str] | None, argument("[TICKER]...", "Markets to remove; without any, the whole list")
     ] = None,
 ) -> None:
     """Remove markets, or a whole watchlist.

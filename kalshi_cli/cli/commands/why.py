@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, Paper, home_of, open_app, show_view
+from kalshi_cli.cli.options import CommandGroup, home_of, open_app, show_view
 from kalshi_cli.cli.order_options import is_terse, shows_every_field
+from kalshi_cli.cli.parameters import Paper, argument
 from kalshi_cli.cli.screen.output import info
 from kalshi_cli.cli.time_options import moment_of, when_option
 
@@ -20,8 +21,8 @@ HOUR_S = 3_600.0
 @app.command("why")
 def why(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[TICKER]", help="Only this market.")] = "",
-    since: Annotated[Any, when_option("--since", text="How far back to look: 1h, 7d or a date (1h).")] = None,
+    name: Annotated[str, argument("[TICKER]", "Only this market.")] = "",
+    since: Annotated[Any, when_option("--since", "How far back to look: 1h, 7d or a date (1h).")] = None,
     paper: Paper = False,
 ) -> None:
     """Explain why nothing was traded.

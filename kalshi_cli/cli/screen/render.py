@@ -22,30 +22,7 @@ from kalshi_cli.base.text import csv_line, csv_text, one_line, redact
 from kalshi_cli.base.units import Qty, Ts, show_money
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_out
 from kalshi_cli.core.model.messages import Level
-from kalshi_cli.views.formats import (
-    MISSING,
-    OutputColumn,
-    columns,
-    group_of,
-    headed,
-    inner_rows,
-    is_number,
-    is_text,
-    label_of,
-    plain_headings,
-    to_machine,
-    to_plain,
-    to_text,
-)
-from kalshi_cli.views.order_book import (
-    NO_LEVELS,
-    BookView,
-    FillCostRow,
-    LevelRow,
-    MarketLevelRow,
-    NoOrderbookView,
-    OwnLevels,
-)
+from kalshi_cli.views import formats, order_book
 from kalshi_cli.views.row import OutputRow
 
 if TYPE_CHECKING:
@@ -115,7 +92,7 @@ def _rows(
 
         draw_rows(of, first, title, now, group)
     else:
-        _plain(of, chain(first, coming), group or group_of(title))
+        _plain(of, chain(first, coming), group or formats.group_of(title))
 
 
 def render_one(row: OutputRow, form: Format | None = None, *, title: str = "", now: Ts | None = None) -> None:
@@ -124,7 +101,7 @@ def render_one(row: OutputRow, form: Format | None = None, *, title: str = "", n
     if names := chosen_fields():
         from kalshi_cli.cli.screen.picked import has_all, pick, picked
 
-        rows_of = dict(inner_rows(type(row))).get(row.listed)
+        rows_of = dict(formats.inner_rows(type(row))).get(row.listed)
         if rows_of and has_all(rows_of, names) and (form is Format.CSV or not has_all(type(row), names)):
             heading = type(row).rows_title or title
             render_rows(rows_of, getattr(row, row.listed), form, title=heading, now=now)
@@ -136,11 +113,11 @@ def render_one(row: OutputRow, form: Format | None = None, *, title: str = "", n
 def _one(row: OutputRow, form: Format, title: str, now: Ts | None) -> None:
     """Print one object with all of its fields."""
     of = type(row)
-    parts = [(name, kind, getattr(row, name)) for name, kind in inner_rows(of)]
+    parts = [(name, kind, getattr(row, name)) for name, kind in formats.inner_rows(of)]
     if form is Format.JSON:
-        write_out(msgspec.json.format(msgspec.json.encode(to_machine(of)(row)), indent=2).decode() + "\n")
+        write_out(msgspec.json.format(msgspec.json.encode(formats.to_machine(of)(row)), indent=2).decode() + "\n")
     elif form in (Format.NDJSON, Format.CSV):
-        listed = dict(inner_rows(of)).get(of.listed)
+        listed = dict(formats.inner_rows(of)).get(of.listed)
         if listed and form is Format.CSV:
             _rows(listed, getattr(row, of.listed), form)
         else:
@@ -149,24 +126,26 @@ def _one(row: OutputRow, form: Format, title: str, now: Ts | None) -> None:
         if form is Format.TABLE:
             from kalshi_cli.cli.screen.tables import draw_one
 
-            if columns(of):
+            if formats.columns(of):
                 draw_one(row, title, now)
-        elif columns(of):
+        elif formats.columns(of):
             _plain_one(row)
         group = ""
         if form in (Format.TABLE, Format.PLAIN):
-            group = group_of(of.rows_title or title)
+            group = formats.group_of(of.rows_title or title)
         filled = [part for part in parts if part[2]]
         for name, kind, rows in filled:
-            if columns(of) or name != filled[0][0]:
+            if formats.columns(of) or name != filled[0][0]:
                 write_out("\n")
-            heading = of.rows_title if name == "rows" else label_of(name) if len(filled) > 1 else ""
+            heading = of.rows_title if name == "rows" else formats.label_of(name) if len(filled) > 1 else ""
             if heading and len(filled) > 1 and form is Format.PLAIN:
                 write_out(f"{heading}\n")
-            _rows(kind, rows, form, title=heading, now=now, group=group if name == "rows" else label_of(name))
+            _rows(kind, rows, form, title=heading, now=now, group=group if name == "rows" else formats.label_of(name))
 
 
-def render_book(view: BookView, form: Format | None = None, own: OwnLevels = NO_LEVELS) -> None:
+def render_book(
+    view: order_book.BookView, form: Format | None = None, own: order_book.OwnLevels = order_book.NO_LEVELS
+) -> None:
     """Print an order book: a ladder on a terminal, the object as JSON, else its levels from the highest price down.
 
     The ladder marks the levels of `own` orders.
@@ -180,13 +159,15 @@ def render_book(view: BookView, form: Format | None = None, own: OwnLevels = NO_
 
         draw_book(view, bids, asks, own)
     else:
-        _rows(LevelRow, _ladder(view), form, empty=f"No quotes for {view.ticker}")
+        _rows(order_book.LevelRow, _ladder(view), form, empty=f"No quotes for {view.ticker}")
     if view.to_fill and form in (Format.TABLE, Format.PLAIN):
         write_out("\n")
-        _rows(FillCostRow, view.to_fill, form)
+        _rows(order_book.FillCostRow, view.to_fill, form)
 
 
-def render_books(views: Sequence[BookView], form: Format | None = None, own: OwnLevels = NO_LEVELS) -> None:
+def render_books(
+    views: Sequence[order_book.BookView], form: Format | None = None, own: order_book.OwnLevels = order_book.NO_LEVELS
+) -> None:
     """Print several books, one after the other; as JSON a list, unless there is only one.
 
     Chosen fields are those of the books, or else those of their levels.
@@ -197,35 +178,35 @@ def render_books(views: Sequence[BookView], form: Format | None = None, own: Own
     if names and len(views) == 1 and is_of_books:
         render_one(views[0], form)
     elif len(views) == 1 and not names:
-        if form is Format.PLAIN and of is NoOrderbookView:
+        if form is Format.PLAIN and of is order_book.NoOrderbookView:
             write_out(f"{book_title(views[0])}\n")
         render_book(views[0], form, own)
     elif is_of_books and (names or form in (Format.JSON, Format.NDJSON)):
         render_rows(of, views, form)
     elif names or form is Format.CSV:
-        rows = [MarketLevelRow.of(row, ticker=view.ticker) for view in views for row in _ladder(view)]
-        render_rows(MarketLevelRow, rows, form)
+        rows = [order_book.MarketLevelRow.of(row, ticker=view.ticker) for view in views for row in _ladder(view)]
+        render_rows(order_book.MarketLevelRow, rows, form)
     else:
         for number, view in enumerate(views):
             write_out(("\n" if number else "") + (f"{book_title(view)}\n" if form is Format.PLAIN else ""))
             render_book(view, form)
 
 
-def book_title(view: BookView) -> str:
+def book_title(view: order_book.BookView) -> str:
     """Return the heading of an order book: its market, and the outcome of its prices."""
     return f"{view.ticker}  {view.outcome.upper()}"
 
 
-def _ladder(view: BookView) -> list[LevelRow]:
+def _ladder(view: order_book.BookView) -> list[order_book.LevelRow]:
     return [*reversed(levels_of("ask", view.asks)), *levels_of("bid", view.bids)]
 
 
-def levels_of(side: str, levels: Sequence[Level]) -> list[LevelRow]:
+def levels_of(side: str, levels: Sequence[Level]) -> list[order_book.LevelRow]:
     """Return the levels, best first, with their size and the cumulative size."""
     rows, total = [], Qty(0)
     for price, count in levels:
         total = Qty(total + count)
-        rows.append(LevelRow(side=side, price=price, count=count, total=total))
+        rows.append(order_book.LevelRow(side=side, price=price, count=count, total=total))
     return rows
 
 
@@ -234,7 +215,7 @@ def levels_of(side: str, levels: Sequence[Level]) -> list[LevelRow]:
 
 def _lines(of: type[Struct], rows: Iterable[Struct]) -> Iterator[str]:
     """Yield one JSON object per row."""
-    write, encode = to_machine(of), msgspec.json.Encoder().encode
+    write, encode = formats.to_machine(of), msgspec.json.Encoder().encode
     return (encode(write(row)).decode() for row in rows)
 
 
@@ -260,7 +241,7 @@ def _ndjson(of: type[Struct], rows: Iterable[Struct], *, is_live: bool) -> None:
 
 def _csv(of: type[Struct], rows: Iterable[Struct], *, is_live: bool) -> None:
     """Write quoted CSV with fixed-scale numbers; text that a spreadsheet would run as a formula gets an apostrophe."""
-    writers = [(column.name, _csv_cell(column.kind)) for column in columns(of)]
+    writers = [(column.name, _csv_cell(column.kind)) for column in formats.columns(of)]
     write_out(csv_line(name for name, _ in writers))
     for row in rows:
         write_out(csv_line(write(getattr(row, name)) for name, write in writers), flush=is_live)
@@ -268,7 +249,7 @@ def _csv(of: type[Struct], rows: Iterable[Struct], *, is_live: bool) -> None:
 
 @cache
 def _csv_cell(kind: Any) -> Callable[[Any], str]:
-    write, is_guarded = to_machine(kind), is_text(kind)
+    write, is_guarded = formats.to_machine(kind), formats.is_text(kind)
 
     def cell(value: Any) -> str:
         written = write(value)
@@ -291,14 +272,14 @@ def _plain(of: type[Struct], rows: Iterable[Struct], group: str) -> None:
     """
     from tabulate import tabulate
 
-    fields = headed(columns(of), group)
+    fields = formats.headed(formats.columns(of), group)
     if piped := getattr(of, "piped", ()):
         by_name = {column.name: column for column in fields}
         fields = [by_name[name] for name in piped]
-    shows = [(column.name, to_plain(column)) for column in fields]
-    are_numbers = [is_number(column.kind) for column in fields]
+    shows = [(column.name, formats.to_plain(column)) for column in fields]
+    are_numbers = [formats.is_number(column.kind) for column in fields]
     aligned = ["right" if is_right else "left" for is_right in are_numbers]
-    names = plain_headings(fields)
+    names = formats.plain_headings(fields)
     widths, coming, is_first = [len(name) + TABULATE_PADDING for name in names], iter(rows), True
     while part := [[show(getattr(row, name)) for name, show in shows] for row in islice(coming, ALIGN_ROWS)]:
         widths = [max(width, *map(len, cells)) for width, cells in zip(widths, zip(*part, strict=True), strict=True)]
@@ -314,19 +295,21 @@ def _plain(of: type[Struct], rows: Iterable[Struct], group: str) -> None:
 
 def _plain_one(row: OutputRow) -> None:
     """Write the fields of one object; a view with chosen lines for a screen has no missing values here either."""
-    fields = columns(type(row))
+    fields = formats.columns(type(row))
     lines = [
         (name, text)
-        for name, column in zip(plain_headings(fields), fields, strict=True)
+        for name, column in zip(formats.plain_headings(fields), fields, strict=True)
         for text in _texts(row, column)
     ]
     width = max(len(name) for name, _ in lines)
-    write_out("".join(f"{name:<{width}}  {text}\n" for name, text in lines if text != MISSING or not row.screen))
+    write_out(
+        "".join(f"{name:<{width}}  {text}\n" for name, text in lines if text != formats.MISSING or not row.screen)
+    )
 
 
-def _texts(row: OutputRow, column: OutputColumn) -> list[str]:
+def _texts(row: OutputRow, column: formats.OutputColumn) -> list[str]:
     """Return the lines of a field: one, or one for each of several sentences."""
-    value, show = getattr(row, column.name), to_text(column.kind)
+    value, show = getattr(row, column.name), formats.to_text(column.kind)
     return [show((each,)) for each in value] if value and column.name in row.sentences else [show(value)]
 
 

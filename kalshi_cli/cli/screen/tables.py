@@ -24,20 +24,8 @@ from rich.text import Text
 from kalshi_cli.base.text import MIN_NAME_WIDTH, NAME_MARK, safe_text, shorten_name, shorten_title
 from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
 from kalshi_cli.cli.screen.output import command_to_repeat, info, write_out
-from kalshi_cli.views.formats import (
-    MISSING,
-    OutputColumn,
-    cell,
-    columns,
-    distinct,
-    format_age,
-    group_of,
-    headed,
-    is_moment,
-    is_number,
-    short_ids,
-    style,
-)
+from kalshi_cli.views import formats
+from kalshi_cli.views.formats import style
 from kalshi_cli.views.order_book import NO_LEVELS, BookView, LevelRow, OwnLevels
 from kalshi_cli.views.row import OutputRow
 
@@ -61,16 +49,18 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     `group` is the heading of `key`; the default is the word after "by" in the title.
     """
     of = kind if issubclass(kind, OutputRow) else OutputRow
-    by_name = {column.name: column for column in headed(columns(kind), group or group_of(title))}
-    fields = every = distinct([by_name[name] for name in of.shown or by_name])
-    cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
+    by_name = {
+        column.name: column for column in formats.headed(formats.columns(kind), group or formats.group_of(title))
+    }
+    fields = every = formats.distinct([by_name[name] for name in of.shown or by_name])
+    cells = [{column.name: formats.cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
     shorten_ids(fields, cells)
     console = _console()
     keeps_words = of.wraps and not of.breaks_words
     shortest = {column.name: _shortest(column, cells) if keeps_words else MIN_PROSE_LENGTH for column in fields}
     vital = {*of.vital, *(column.name for column in fields if column.is_short_id)}
     if _needed(_widths(fields, cells)) > console.width:
-        empty = {c.name for c in fields[1:] if all(line[c.name] == MISSING for line in cells)}
+        empty = {c.name for c in fields[1:] if all(line[c.name] == formats.MISSING for line in cells)}
         fields = [c for c in fields if c.name in of.vital or c.name not in empty]
         vital -= empty
         if _needed(_widths(fields, cells)) > console.width:
@@ -78,8 +68,8 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     fitted = fit(fields, _widths(fields, cells), console.width, vital, shortest)
     if of.vital and now is not None and (len(fitted) < len(fields) or _needed(fitted) > console.width):
         for row, line in zip(rows, cells, strict=True):
-            moments = {name: getattr(row, name) for name in of.vital if is_moment(by_name[name].kind)}
-            line |= {name: format_age(ts, now) for name, ts in moments.items() if ts is not None}
+            moments = {name: getattr(row, name) for name in of.vital if formats.is_moment(by_name[name].kind)}
+            line |= {name: formats.format_age(ts, now) for name, ts in moments.items() if ts is not None}
         fitted = fit(fields, _widths(fields, cells), console.width, vital, shortest)
     fitted = _whole_groups(fitted, of.together)
     is_narrow = console.width < MIN_TABLE_WIDTH or _reads_badly(of, fitted, _widths(fields, cells))
@@ -99,7 +89,7 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     for column in shown:
         table.add_column(
             Text(column.label),
-            justify="right" if is_number(column.kind) else "left",
+            justify="right" if formats.is_number(column.kind) else "left",
             no_wrap=not (of.wraps and column.is_prose),
             overflow=("fold" if of.wraps else "ellipsis") if column.is_prose else "crop",
             width=fitted[column.name],
@@ -182,11 +172,11 @@ def _show_hints(rows: Sequence[Struct], names: Sequence[str], room: int) -> None
     info(*(f"{', '.join(named)}: {hint}" for hint, named in of.items()))
 
 
-def _block(fields: Sequence[OutputColumn], line: dict[str, str], width: int) -> Text:
+def _block(fields: Sequence[formats.OutputColumn], line: dict[str, str], width: int) -> Text:
     """Return a row as its first cell and, below it, its other values with their headings, in lines of this width."""
     text, room = Text(line[fields[0].name], style="bold", end=""), 0
     for column in fields[1:]:
-        if line[column.name] in ("", MISSING):
+        if line[column.name] in ("", formats.MISSING):
             continue
         label = f"{column.label}:"
         length = GAP + cell_len(label) + 1 + cell_len(line[column.name])
@@ -206,10 +196,10 @@ def _block(fields: Sequence[OutputColumn], line: dict[str, str], width: int) -> 
     return text
 
 
-def shorten_ids(fields: Sequence[OutputColumn], cells: Sequence[dict[str, str]]) -> None:
+def shorten_ids(fields: Sequence[formats.OutputColumn], cells: Sequence[dict[str, str]]) -> None:
     """Show order ids as prefixes: commands accept a unique prefix of an order id."""
     for column in (each for each in fields if each.is_short_id):
-        for line, short in zip(cells, short_ids([line[column.name] for line in cells]), strict=True):
+        for line, short in zip(cells, formats.short_ids([line[column.name] for line in cells]), strict=True):
             line[column.name] = short
 
 
@@ -254,24 +244,24 @@ def _needed(widths: dict[str, int]) -> int:
     return sum(widths.values()) + GAP * (len(widths) - 1)
 
 
-def _widths(fields: Sequence[OutputColumn], cells: Sequence[dict[str, str]]) -> dict[str, int]:
+def _widths(fields: Sequence[formats.OutputColumn], cells: Sequence[dict[str, str]]) -> dict[str, int]:
     return {c.name: max(cell_len(c.label), *(_room_for(c, line[c.name]) for line in cells)) for c in fields}
 
 
-def _shortest(column: OutputColumn, cells: Sequence[dict[str, str]]) -> int:
+def _shortest(column: formats.OutputColumn, cells: Sequence[dict[str, str]]) -> int:
     """Return the least width of a wrapped column: no name of a setting is broken."""
     longest = max((len(word) for line in cells for word in line[column.name].split()), default=0)
     return max(MIN_LINE_LENGTH, min(longest, MAX_WORD_LENGTH))
 
 
-def _room_for(column: OutputColumn, text: str) -> int:
-    if not is_moment(column.kind) or text == MISSING:
+def _room_for(column: formats.OutputColumn, text: str) -> int:
+    if not formats.is_moment(column.kind) or text == formats.MISSING:
         return cell_len(text)
     return max(cell_len(text), LONGEST_TIME if text.endswith(")") else LONGEST_AGE)
 
 
 def fit(
-    fields: Sequence[OutputColumn],
+    fields: Sequence[formats.OutputColumn],
     widths: dict[str, int],
     room: int,
     vital: Collection[str] = (),
@@ -314,11 +304,11 @@ def one_grid(row: OutputRow, now: Ts | None, *, width: int | None = None) -> Tab
     With a `width` each value is one line, cut at that width, and missing values are left out.
     """
     lines: list[tuple[Text, Text]] = []
-    by_name = {column.name: column for column in columns(type(row))}
+    by_name = {column.name: column for column in formats.columns(type(row))}
     for column in (by_name[name] for name in row.screen or by_name):
         value = getattr(row, column.name)
-        text = cell(column, value, now)
-        if (row.screen or width) and text == MISSING:
+        text = formats.cell(column, value, now)
+        if (row.screen or width) and text == formats.MISSING:
             continue
         lines.append((Text(column.label, style="dim"), Text(text, style=style(column.name, column.kind, value))))
     labels = max((label.cell_len for label, _ in lines), default=0)
