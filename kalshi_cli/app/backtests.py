@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from kalshi_cli.services.research import tape_runs
 from kalshi_cli.services.research.feed_memory import FeedMemory
 from kalshi_cli.services.research.recorded_data import replay_of, size_of_data
-from kalshi_cli.services.research.tape_runs import (
-    BacktestSetup,
-    over_phases,
-    run_backtest,
-    run_parts,
-    split_by_tape,
-)
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
@@ -38,9 +32,9 @@ def run_backtests(
     of the pessimistic fill model, and its `bounds` are both. With several `phases`, ticks come at so many moments of
     their interval, a run each; the result is that of the first, with `phase_nets`, those of the pessimistic model.
     """
-    setup = BacktestSetup.of(environment.config)
+    setup = tape_runs.BacktestSetup.of(environment.config)
     environment.strategies(request.strategies, request.params)  # warnings, and invalid parameters
-    parts = [] if jobs is None else split_by_tape(request, environment.tell)
+    parts = [] if jobs is None else tape_runs.split_by_tape(request, environment.tell)
     known = size_of_data(request) * (has_both_bounds + phases) if jobs is None else 0
     done, memory = 0, FeedMemory()
 
@@ -52,12 +46,12 @@ def run_backtests(
     def run(**model: Any) -> BacktestReport:
         if jobs is None:
             open_feed = memory.open if has_both_bounds else replay_of
-            return run_backtest(setup, msgspec.structs.replace(request, **model), read, open_feed)
-        return run_parts(setup, parts, jobs, show, **model)
+            return tape_runs.run_backtest(setup, msgspec.structs.replace(request, **model), read, open_feed)
+        return tape_runs.run_parts(setup, parts, jobs, show, **model)
 
     model = {"fill_model": "pessimistic"} if has_both_bounds else {}
     interval_s = request.interval_s or setup.interval_s
-    report = over_phases(lambda phase_ms: run(phase_ms=phase_ms, **model), interval_s, phases)
+    report = tape_runs.over_phases(lambda phase_ms: run(phase_ms=phase_ms, **model), interval_s, phases)
     if not has_both_bounds:
         return report
     return msgspec.structs.replace(report, bounds=(report, run(fill_model="optimistic")))

@@ -14,17 +14,7 @@ from kalshi_cli.services.markets.service import INTERVALS
 from kalshi_cli.views.live import LiveEvent
 from kalshi_cli.views.plans import OrderAmounts
 from kalshi_cli.views.schema import ERROR_SCHEMA, schema_of
-from kalshi_cli.web.reads import (
-    MARKET_STATUSES,
-    MAX_OFFSET,
-    MAX_ROWS,
-    ORDER_STATUSES,
-    PERIOD,
-    READS,
-    USUAL_DEPTH,
-    USUAL_ROWS,
-    Read,
-)
+from kalshi_cli.web import reads
 from kalshi_cli.web.statuses import HTTP_STATUSES, OF_ALL, OF_READS, OF_WRITES
 from kalshi_cli.web.writes import CHOICES, FLAGS, MAX_TEXT, NUMBERS, RESULTS, WRITES
 
@@ -46,17 +36,17 @@ _PLAN = {
     "required": ["plan_id", "subject", "facts", "warnings", "expires", "digest"],
 }
 
-_ROWS = {"type": "integer", "minimum": 1, "maximum": MAX_ROWS}
+_ROWS = {"type": "integer", "minimum": 1, "maximum": reads.MAX_ROWS}
 _QUERY: dict[str, dict[str, Any]] = {
-    "limit": {**_ROWS, "default": USUAL_ROWS},
-    "orders limit": {**_ROWS, "default": MAX_ROWS},
-    "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
-    **{name: {"type": "string", "format": "date-time"} for name in PERIOD},
-    "depth": {**_ROWS, "default": USUAL_DEPTH},
+    "limit": {**_ROWS, "default": reads.USUAL_ROWS},
+    "orders limit": {**_ROWS, "default": reads.MAX_ROWS},
+    "offset": {"type": "integer", "minimum": 0, "maximum": reads.MAX_OFFSET, "default": 0},
+    **{name: {"type": "string", "format": "date-time"} for name in reads.PERIOD},
+    "depth": {**_ROWS, "default": reads.USUAL_DEPTH},
     "by": {"enum": list(KEYS), "default": "market"},
     "interval": {"enum": list(INTERVALS), "default": "1h"},
-    "orders status": {"enum": list(ORDER_STATUSES), "default": "resting"},
-    "markets status": {"enum": list(MARKET_STATUSES), "default": "open"},
+    "orders status": {"enum": list(reads.ORDER_STATUSES), "default": "resting"},
+    "markets status": {"enum": list(reads.MARKET_STATUSES), "default": "open"},
 }
 """The values of query parameters that are no free texts; those of `status` and `limit` differ by path."""
 
@@ -65,7 +55,7 @@ _NEXT = {"Link": {"description": 'the next part of a list: <ADDRESS>; rel="next"
 
 def openapi() -> dict[str, Any]:
     """Return the description of every route, as OpenAPI 3.1."""
-    paths = {f"/{read.path}": {"get": _read(read)} for read in READS}
+    paths = {f"/{read.path}": {"get": _read(read)} for read in reads.READS}
     paths["/state"] = {"get": _operation("The state of the event stream, whole", _json(_ref(LiveEvent)), OF_ALL)}
     paths["/events"] = {
         "get": _operation(
@@ -91,7 +81,7 @@ def openapi() -> dict[str, Any]:
     digest = {"type": "object", "properties": {"digest": {"type": "string"}}, "required": ["digest"]}
     execute["requestBody"] = {"required": True, "content": _json(digest)}
     paths["/plans/{plan_id}/execute"] = {"post": execute}
-    views: list[type[msgspec.Struct]] = [*(read.view for read in READS), *RESULTS, LiveEvent]
+    views: list[type[msgspec.Struct]] = [*(read.view for read in reads.READS), *RESULTS, LiveEvent]
     return {
         "openapi": "3.1.0",
         "info": {"title": "kalshi serve", "version": __version__},
@@ -108,7 +98,7 @@ def openapi() -> dict[str, Any]:
     }
 
 
-def _read(read: Read) -> dict[str, Any]:
+def _read(read: reads.Read) -> dict[str, Any]:
     schema: dict[str, Any] = _ref(read.view)
     in_path = re.findall(r"{(\w+)}", read.path)
     statuses = OF_READS if in_path or read.parameters else OF_READS - {404}

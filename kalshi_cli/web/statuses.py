@@ -5,19 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import NamedTuple
 
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    ExchangeError,
-    ExitCode,
-    HaltedError,
-    KalshiError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RateLimitedError,
-    RefusedError,
-    UnreachableError,
-    UsageError,
-)
+from kalshi_cli.base import errors as kinds
+from kalshi_cli.base.errors import ExitCode, KalshiError
 from kalshi_cli.web.executions import UnknownPlanError
 from kalshi_cli.web.writes import NotAllowedError
 
@@ -31,30 +20,30 @@ class Status(NamedTuple):
 
 
 HTTP_STATUSES: dict[int, Status] = {
-    HTTPStatus.BAD_REQUEST: Status("The request is wrong: a field, a parameter or the body", (UsageError,)),
+    HTTPStatus.BAD_REQUEST: Status("The request is wrong: a field, a parameter or the body", (kinds.UsageError,)),
     HTTPStatus.UNAUTHORIZED: Status("The token is unknown, or there is no session", unbegun=ExitCode.CREDENTIALS),
     HTTPStatus.FORBIDDEN: Status(
         "The server was started without the option for this action, or the page of another site sent it",
         (NotAllowedError,),
         ExitCode.CREDENTIALS,
     ),
-    HTTPStatus.NOT_FOUND: Status("No such market, order, watchlist or other thing", (NotFoundError,)),
+    HTTPStatus.NOT_FOUND: Status("No such market, order, watchlist or other thing", (kinds.NotFoundError,)),
     HTTPStatus.METHOD_NOT_ALLOWED: Status("The address takes another method, which the reply names"),
     HTTPStatus.CONFLICT: Status(
         "Refused by a risk limit, a halt or the state of an order, or the plan is unknown or has changed",
-        (HaltedError, RefusedError, UnknownPlanError),
+        (kinds.HaltedError, kinds.RefusedError, UnknownPlanError),
     ),
     HTTPStatus.MISDIRECTED_REQUEST: Status("The server does not have this host name"),
-    HTTPStatus.UNPROCESSABLE_ENTITY: Status("The exchange rejected the request", (ExchangeError,)),
+    HTTPStatus.UNPROCESSABLE_ENTITY: Status("The exchange rejected the request", (kinds.ExchangeError,)),
     HTTPStatus.TOO_MANY_REQUESTS: Status("Too many requests; this one was not begun", unbegun=ExitCode.UNREACHABLE),
     HTTPStatus.INTERNAL_SERVER_ERROR: Status("Any other failure, such as one of the state file", (KalshiError,)),
     HTTPStatus.BAD_GATEWAY: Status(
         "The exchange refused the key (exit code 5), or an order may be live (7)",
-        (CredentialsError, OutcomeUnknownError),
+        (kinds.CredentialsError, kinds.OutcomeUnknownError),
     ),
     HTTPStatus.SERVICE_UNAVAILABLE: Status(
         "The server or the exchange is busy, or the exchange cannot be reached; nothing is outstanding",
-        (RateLimitedError, UnreachableError),
+        (kinds.RateLimitedError, kinds.UnreachableError),
         ExitCode.UNREACHABLE,
     ),
 }

@@ -11,6 +11,7 @@ from kalshi_cli.base.checked import JsonNumber, as_json, check_choice, from_text
 from kalshi_cli.base.errors import RefusedError, UsageError
 from kalshi_cli.base.units import duration_from_user, qty_from_user
 from kalshi_cli.services.orders.service import OrderService
+from kalshi_cli.views import plans
 from kalshi_cli.views.close import CloseRow, no_position
 from kalshi_cli.views.done import DoneView
 from kalshi_cli.views.formats import TruncatableText
@@ -18,16 +19,6 @@ from kalshi_cli.views.frames import to_dict
 from kalshi_cli.views.halts import HaltView, ResumeView
 from kalshi_cli.views.locks import LockRow
 from kalshi_cli.views.orders import CancelAllView, CancelRow, OrderChangeView, OrderRow, ReconciledRow
-from kalshi_cli.views.plans import (
-    CloseAllPlan,
-    ControlPlan,
-    OrderAmounts,
-    OrderPlan,
-    Plan,
-    PricedPlan,
-    RequestPlan,
-    amounts_of,
-)
 from kalshi_cli.views.row import OutputRow
 from kalshi_cli.views.watchlists import WatchlistRow
 
@@ -49,7 +40,7 @@ class Write(NamedTuple):
     is_stop: bool
     rows: type[OutputRow]
     service: str
-    plan: Callable[[Any, Fields], Plan[Any]]
+    plan: Callable[[Any, Fields], plans.Plan[Any]]
     optional: tuple[str, ...] = ()
 
 
@@ -147,8 +138,8 @@ class PlannedWrite(NamedTuple):
     """A plan, the name of its service, and the amounts of a plan of orders."""
 
     service: str
-    plan: Plan[Any]
-    amounts: OrderAmounts | None
+    plan: plans.Plan[Any]
+    amounts: plans.OrderAmounts | None
 
 
 def plan(kalshi: Kalshi, request: object, *, may_stop: bool, may_write: bool) -> PlannedWrite:
@@ -170,7 +161,7 @@ def plan(kalshi: Kalshi, request: object, *, may_stop: bool, may_write: bool) ->
     given = {field: _text(field, value) for field, value in values.items()}
     is_reduce_only = given.get("reduce_only") == "true"
     made = write.plan(getattr(kalshi, write.service), given)
-    amounts = amounts_of(made, is_reduce_only=is_reduce_only) if isinstance(made, PricedPlan) else None
+    amounts = plans.amounts_of(made, is_reduce_only=is_reduce_only) if isinstance(made, plans.PricedPlan) else None
     return PlannedWrite(write.service, made, amounts)
 
 
@@ -189,7 +180,7 @@ def _check_names(action: str, write: Write, given: Collection[str]) -> None:
         raise UsageError(f"{action} is missing: {', '.join(missing)}", hint=hint)
 
 
-def _place(orders: OrderService, *, expires_in: str | None = None, **given: Any) -> OrderPlan:
+def _place(orders: OrderService, *, expires_in: str | None = None, **given: Any) -> plans.OrderPlan:
     if expires_in is not None:
         given["expires_in_s"] = from_text("expires_in", duration_from_user, expires_in)
     given |= {name: _is_true(given, name) for name in ORDER_FLAGS if name in given}
@@ -200,7 +191,7 @@ def _is_true(given: Mapping[str, str], name: str) -> bool:
     return bool(check_choice(name, given.get(name, "false"), CHOICES[name]) == "true")
 
 
-def _close(orders: OrderService, ticker: str, count: str | None) -> CloseAllPlan:
+def _close(orders: OrderService, ticker: str, count: str | None) -> plans.CloseAllPlan:
     try:
         qty = None if count is None else qty_from_user(count)
     except ValueError as error:
@@ -223,9 +214,9 @@ class NotAllowedError(UsageError):
     default_code = "not_allowed"
 
 
-def rows_of(made: Plan[Any], outcome: object) -> list[dict[str, Any]]:
+def rows_of(made: plans.Plan[Any], outcome: object) -> list[dict[str, Any]]:
     """Return the result of an executed plan as `--json` shows it: one view for each part of the plan."""
-    if outcome is None and isinstance(made, ControlPlan | RequestPlan):
+    if outcome is None and isinstance(made, plans.ControlPlan | plans.RequestPlan):
         subject = TruncatableText(getattr(made, "ticker", None) or made.subject)
         outcome = DoneView(done=f"{made.action}ed", subject=subject)
     rows = getattr(outcome, "rows", (outcome,))
