@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kalshi_cli.views.plans import AmendPlan, Plan
 
     P = TypeVar("P", bound=Plan[Any])
+    R = TypeVar("R")
 
 TIFS = ("gtc", "ioc", "fok")
 STPS = ("taker", "maker")
@@ -71,8 +72,9 @@ def takes_order_terms(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def order_ticket(
-    ticker: str, side: str, action: str, count: Any, price: Any, *, tif: str, stp: str, **terms: Any
-) -> OrderTicket:
+    ticker: str, side: str, action: str, count: Any, price: Any, *,
+    tif: str, stp: str, expires_in: Any, client_order_id: str, group: str, **same: Any,
+) -> OrderTicket:  # fmt: skip
     """Return the order that was typed."""
     from kalshi_cli.services.orders.place import SELF_TRADE_PREVENTIONS, TIMES_IN_FORCE, OrderTicket
 
@@ -84,14 +86,16 @@ def order_ticket(
         price=price,
         tif=TIMES_IN_FORCE[tif],
         self_trade_prevention=SELF_TRADE_PREVENTIONS[stp],
-        post_only=terms["post_only"],
-        reduce_only=terms["reduce_only"],
-        expires_in_s=terms["expires_in"],
-        client_order_id=terms["client_order_id"] or None,
-        order_group_id=terms["group"],
-        cancel_on_pause=terms["cancel_on_pause"],
-        subaccount=terms["subaccount"],
+        expires_in_s=expires_in,
+        client_order_id=client_order_id or None,
+        order_group_id=group,
+        **same,
     )
+
+
+def executed(resources: Resources, service: PlanningService, plan: Plan[R], question: str, *, yes: bool) -> R:
+    """Execute a plan after `consented`, and return the result."""
+    return service.execute(consented(resources, service, plan, question, yes=yes))
 
 
 def consented(resources: Resources, service: PlanningService, plan: P, question: str, *, yes: bool) -> P:

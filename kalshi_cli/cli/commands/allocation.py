@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, note_unsent, open_services, show_view
-from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.order_options import executed
 from kalshi_cli.cli.parameters import DryRun, Yes, argument, choice_option, flag
 
 app = CommandGroup(
@@ -60,5 +60,5 @@ def set_(
             note_unsent()
             show_view(ctx, plan.terms, title="not sent")
             return
-        plan = consented(kalshi.resources, kalshi.account, plan, "Set this allocation?", yes=yes)
-        show_view(ctx, kalshi.account.execute(plan), title="allocation")
+        made = executed(kalshi.resources, kalshi.account, plan, "Set this allocation?", yes=yes)
+        show_view(ctx, made, title="allocation")

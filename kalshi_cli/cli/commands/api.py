@@ -15,7 +15,7 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, flags_of, note_unsent, open_services, show_done
-from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.order_options import executed
 from kalshi_cli.cli.parameters import DryRun, argument, flag, option
 from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
 
@@ -128,8 +128,7 @@ def api(
                 note_unsent(*plan.facts)
                 show_done(ctx, "dry_run", f"{method} {path}")
                 return
-            plan = consented(kalshi.resources, kalshi.account, plan, "Send this request?", yes=yes)
-            answer = kalshi.account.execute(plan)
+            answer = executed(kalshi.resources, kalshi.account, plan, "Send this request?", yes=yes)
     _print(answer, form, flags_of(ctx).fields)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, flags_of, note_unsent, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.order_options import executed
 from kalshi_cli.cli.parameters import DryRun, Limit, Yes, argument, choice_option, option
 from kalshi_cli.cli.screen.output import info
 
@@ -85,6 +85,6 @@ def create(
             render_rows(ComboLeg, chosen, flags_of(ctx).form, title="not sent")
             return
         plan = kalshi.markets.plan_combo(collection.upper(), chosen)
-        made = kalshi.markets.execute(consented(kalshi.resources, kalshi.markets, plan, "Create this market?", yes=yes))
+        made = executed(kalshi.resources, kalshi.markets, plan, "Create this market?", yes=yes)
         info(f"To get quotes: kalshi rfq create {made.ticker} --cost 10.00")
         show_view(ctx, made, title=made.ticker, now=kalshi.now)

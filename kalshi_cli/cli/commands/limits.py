@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, open_services, show_view
-from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.order_options import executed
 from kalshi_cli.cli.parameters import Yes
 
 app = CommandGroup(
@@ -40,7 +40,6 @@ def upgrade(ctx: typer.Context, yes: Yes = False) -> None:
     kalshi limits upgrade
     """
     with open_services(ctx) as kalshi:
-        plan = consented(
-            kalshi.resources, kalshi.account, kalshi.account.plan_upgrade(), "Request the upgrade?", yes=yes
-        )
-        show_view(ctx, kalshi.account.execute(plan), title="limits", now=kalshi.now)
+        plan = kalshi.account.plan_upgrade()
+        view = executed(kalshi.resources, kalshi.account, plan, "Request the upgrade?", yes=yes)
+        show_view(ctx, view, title="limits", now=kalshi.now)

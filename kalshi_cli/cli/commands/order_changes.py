@@ -12,7 +12,7 @@ from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, qty_from_user, show_price
 from kalshi_cli.cli.commands.pickers import pick_order, require_terminal
 from kalshi_cli.cli.options import CommandGroup, asks, note_unsent, open_app, show_list, show_view
-from kalshi_cli.cli.order_options import ExpiresIn, consented, is_terse, show_change, unsent
+from kalshi_cli.cli.order_options import ExpiresIn, consented, executed, is_terse, show_change, unsent
 from kalshi_cli.cli.parameters import (
     DryRun,
     TickerGlob,
@@ -178,7 +178,7 @@ def decrease(
     with open_app(ctx) as resources, _repeatable(ctx, resources, order_id):
         orders = OrderService(resources)
         plan = orders.plan_decrease(order_id, by=by, to=to)
-        after = orders.execute(consented(resources, orders, plan, "Decrease this order?", yes=yes))
+        after = executed(resources, orders, plan, "Decrease this order?", yes=yes)
         show_change(ctx, orders, after, resources.clock.now())
 
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.order_options import executed
 from kalshi_cli.cli.parameters import Yes, argument, count_option, option, subaccount_option
 
 if TYPE_CHECKING:
-    from kalshi_cli.app.kalshi import Kalshi
-    from kalshi_cli.services.orders.group_service import GroupPlan
+    from collections.abc import Callable
+
+    from kalshi_cli.services.orders.group_service import GroupPlan, OrderGroupService
 
 app = CommandGroup(
     "Manage order groups.\n\nWhen more than the group's limit of contracts matches within 15 seconds, the exchange "
@@ -71,8 +72,8 @@ def create(
     with open_services(ctx) as kalshi:
         groups = kalshi.order_groups
         plan = groups.plan_create(limit, subaccount=subaccount, shard=shard)
-        plan = consented(kalshi.resources, groups, plan, "Create this order group?", yes=yes)
-        show_view(ctx, groups.execute(plan), title="New order group")
+        made = executed(kalshi.resources, groups, plan, "Create this order group?", yes=yes)
+        show_view(ctx, made, title="New order group")
 
 
 @app.command("limit")
@@ -85,9 +86,9 @@ def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose 
     \b
     kalshi order group limit 2597b999-f887-4195-8bac-c3f97a1f2021 --limit 50
     """
-    with open_services(ctx) as kalshi:
-        plan = kalshi.order_groups.plan_limit(group_id, limit, subaccount=subaccount)
-        _change(ctx, kalshi, plan, "Change the limit of", yes=yes)
+    _change(
+        ctx, lambda groups: groups.plan_limit(group_id, limit, subaccount=subaccount), "Change the limit of", yes=yes
+    )
 
 
 @app.command("trigger")
@@ -99,9 +100,7 @@ def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: 
     \b
     kalshi order group trigger 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    with open_services(ctx) as kalshi:
-        plan = kalshi.order_groups.plan_trigger(group_id, subaccount=subaccount)
-        _change(ctx, kalshi, plan, "Trigger", yes=yes)
+    _change(ctx, lambda groups: groups.plan_trigger(group_id, subaccount=subaccount), "Trigger", yes=yes)
 
 
 @app.command("reset")
@@ -113,9 +112,7 @@ def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Ye
     \b
     kalshi order group reset 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    with open_services(ctx) as kalshi:
-        plan = kalshi.order_groups.plan_reset(group_id, subaccount=subaccount)
-        _change(ctx, kalshi, plan, "Reset", yes=yes)
+    _change(ctx, lambda groups: groups.plan_reset(group_id, subaccount=subaccount), "Reset", yes=yes)
 
 
 @app.command("delete")
@@ -125,11 +122,10 @@ def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Y
     \b
     kalshi order group delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
+    _change(ctx, lambda groups: groups.plan_delete(group_id, subaccount=subaccount), "Delete", yes=yes)
+
+
+def _change(ctx: typer.Context, plan: Callable[[OrderGroupService], GroupPlan], verb: str, *, yes: bool) -> None:
     with open_services(ctx) as kalshi:
-        plan = kalshi.order_groups.plan_delete(group_id, subaccount=subaccount)
-        _change(ctx, kalshi, plan, "Delete", yes=yes)
-
-
-def _change(ctx: typer.Context, kalshi: Kalshi, plan: GroupPlan, verb: str, *, yes: bool) -> None:
-    plan = consented(kalshi.resources, kalshi.order_groups, plan, f"{verb} this order group?", yes=yes)
-    show_view(ctx, kalshi.order_groups.execute(plan))
+        groups = kalshi.order_groups
+        show_view(ctx, executed(kalshi.resources, groups, plan(groups), f"{verb} this order group?", yes=yes))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, asks, note_unsent, open_app, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.order_options import executed
 from kalshi_cli.cli.parameters import (
     DryRun,
     Limit,
@@ -94,7 +94,7 @@ def create(
             note_unsent(*plan.facts)
             show_list(ctx, QuoteTradeRow, plan.orders)
             return
-        made = quotes.execute(consented(resources, quotes, plan, "Send this quote?", yes=yes))
+        made = executed(resources, quotes, plan, "Send this quote?", yes=yes)
         show_view(ctx, made, title=made.quote_id)
 
 
@@ -142,7 +142,7 @@ def trade_quote(
             return
         if not asks(resources):
             info(*plan.facts)
-        quote = quotes.execute(consented(resources, quotes, plan, question, yes=yes))
+        quote = executed(resources, quotes, plan, question, yes=yes)
         if wait:
             quote = quotes.follow(quote, wait)
         show_view(ctx, quote, title=quote.quote_id, now=resources.clock.now())
@@ -159,5 +159,5 @@ def delete(ctx: typer.Context, quote_id: QuoteId, rfq_id: OfRfq = "", yes: Yes =
     """
     with open_services(ctx) as kalshi:
         plan = kalshi.quotes.plan_delete(quote_id, rfq_id)
-        plan = consented(kalshi.resources, kalshi.quotes, plan, "Delete this quote?", yes=yes)
-        show_view(ctx, kalshi.quotes.execute(plan), title=quote_id)
+        gone = executed(kalshi.resources, kalshi.quotes, plan, "Delete this quote?", yes=yes)
+        show_view(ctx, gone, title=quote_id)

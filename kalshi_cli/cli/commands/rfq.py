@@ -8,7 +8,7 @@ import typer
 
 from kalshi_cli.cli.commands.quote import QuoteId, Rest, RfqId, Status, Wait, trade_quote
 from kalshi_cli.cli.options import CommandGroup, note_unsent, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.order_options import executed
 from kalshi_cli.cli.parameters import (
     DryRun,
     Limit,
@@ -94,20 +94,14 @@ def create(
     """
     with open_services(ctx) as kalshi:
         plan = kalshi.quotes.plan_request(
-            name,
-            count,
-            cost,
-            excludes_fees=excludes_fees,
-            rests=rest,
-            replaces=replace,
-            is_hidden=hidden,
-            subaccount=subaccount,
-        )
+            name, count, cost,
+            excludes_fees=excludes_fees, rests=rest, replaces=replace, is_hidden=hidden, subaccount=subaccount,
+        )  # fmt: skip
         if dry_run:
             note_unsent()
             show_view(ctx, plan.terms, title="not sent")
             return
-        made = kalshi.quotes.execute(consented(kalshi.resources, kalshi.quotes, plan, "Request quotes?", yes=yes))
+        made = executed(kalshi.resources, kalshi.quotes, plan, "Request quotes?", yes=yes)
         info(f"To see the quotes: kalshi rfq quotes {made.rfq_id}")
         show_view(ctx, made, title=made.rfq_id or "")
 
@@ -123,8 +117,8 @@ def delete(ctx: typer.Context, rfq_id: RfqId, yes: Yes = False) -> None:
     """
     with open_services(ctx) as kalshi:
         plan = kalshi.quotes.plan_delete_request(rfq_id)
-        plan = consented(kalshi.resources, kalshi.quotes, plan, "Delete this request?", yes=yes)
-        show_view(ctx, kalshi.quotes.execute(plan), title=rfq_id)
+        gone = executed(kalshi.resources, kalshi.quotes, plan, "Delete this request?", yes=yes)
+        show_view(ctx, gone, title=rfq_id)
 
 
 @app.command("quotes")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, note_unsent, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.order_options import executed
 from kalshi_cli.cli.parameters import DryRun, Limit, TransferId, Yes, money_option, option
 
 app = CommandGroup(
@@ -44,9 +44,7 @@ def create(ctx: typer.Context, shard: Annotated[int, SHARD] = 0, yes: Yes = Fals
     """
     with open_services(ctx) as kalshi:
         plan = kalshi.account.plan_subaccount(shard)
-        made = kalshi.account.execute(
-            consented(kalshi.resources, kalshi.account, plan, "Open a new subaccount?", yes=yes)
-        )
+        made = executed(kalshi.resources, kalshi.account, plan, "Open a new subaccount?", yes=yes)
         show_view(ctx, made, title="new subaccount")
 
 
@@ -76,9 +74,7 @@ def netting(
             found = kalshi.account.netting()
         else:
             plan = kalshi.account.plan_netting(change[0], enabled=change[1] == "on")
-            found = kalshi.account.execute(
-                consented(kalshi.resources, kalshi.account, plan, "Change this setting?", yes=yes)
-            )
+            found = executed(kalshi.resources, kalshi.account, plan, "Change this setting?", yes=yes)
         show_list(ctx, NettingRow, found)
 
 
@@ -112,8 +108,8 @@ def transfer(
             note_unsent(*plan.facts)
             show_view(ctx, plan.terms, title="not sent")
             return
-        plan = consented(kalshi.resources, kalshi.account, plan, "move this money?", yes=yes)
-        show_view(ctx, kalshi.account.execute(plan), title="transfer")
+        made = executed(kalshi.resources, kalshi.account, plan, "move this money?", yes=yes)
+        show_view(ctx, made, title="transfer")
 
 
 @app.command("transfers")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import CommandGroup, note_unsent, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import consented
+from kalshi_cli.cli.order_options import executed
 from kalshi_cli.cli.parameters import DryRun, Limit, TransferId, Yes, argument, money_option, option
 
 app = CommandGroup(
@@ -51,8 +51,8 @@ def send(
             note_unsent(*plan.facts)
             show_view(ctx, plan.terms, title="not sent")
             return
-        plan = consented(kalshi.resources, kalshi.account, plan, "Move this cash?", yes=yes)
-        show_view(ctx, kalshi.account.execute(plan), title="transfer", now=kalshi.now)
+        made = executed(kalshi.resources, kalshi.account, plan, "Move this cash?", yes=yes)
+        show_view(ctx, made, title="transfer", now=kalshi.now)
 
 
 @app.command("list")
