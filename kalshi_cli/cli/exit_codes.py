@@ -13,6 +13,8 @@ from kalshi_cli.base.errors import ExitCode
 PLUGIN = frozenset(range(4))
 """Exit codes of monitoring plug-ins: OK, WARNING, CRITICAL, UNKNOWN."""
 
+CHECKS = """check positions; check pnl; check orders; check balance; check exchange; check disk; check api;
+check execution; check errors; check feed; check heartbeat; check drift; check schema; check all"""
 _FILES = frozenset({ExitCode.OK, ExitCode.FAILED, ExitCode.USAGE, ExitCode.REFUSED})
 _STATE = _FILES | {ExitCode.STATE}
 _ALONE = _STATE | {ExitCode.INSTANCE}
@@ -22,11 +24,7 @@ _WRITE = _READ | {ExitCode.REFUSED, ExitCode.UNKNOWN_OUTCOME}
 _TRADE = _WRITE | {ExitCode.HALTED}
 
 _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
-    (
-        PLUGIN,
-        """health-check; check positions; check pnl; check orders; check balance; check exchange; check disk;
-        check api; check execution; check errors; check feed; check heartbeat; check drift; check schema; check all""",
-    ),
+    (PLUGIN, f"health-check; {CHECKS}"),
     (frozenset({ExitCode.OK, ExitCode.FAILED, ExitCode.USAGE}), "schema"),
     (_FILES, "runbook; strategies show; strategies new; config show; config path; config check"),
     (

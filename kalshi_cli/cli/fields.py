@@ -12,6 +12,7 @@ from importlib import import_module
 import msgspec
 
 from kalshi_cli.base.errors import UsageError
+from kalshi_cli.cli.exit_codes import CHECKS
 from kalshi_cli.cli.screen.output import set_fields
 from kalshi_cli.views.formats import columns, inner_rows
 
@@ -55,10 +56,8 @@ _PRINTED = {
     "rebuild.RebuiltView": "state rebuild",
     "catalog.CatalogView": "catalog status",
     "catalog.RefreshView": "catalog refresh",
-    "checks.CheckView": """check positions; check pnl; check orders; check balance; check exchange; check disk;
-        check api; check execution; check errors; check feed; check heartbeat; check drift; check schema; check all""",
-    "checks.BreachRow": """check positions; check pnl; check orders; check balance; check exchange; check disk;
-        check api; check execution; check errors; check feed; check heartbeat; check drift; check schema; check all""",
+    "checks.CheckView": CHECKS,
+    "checks.BreachRow": CHECKS,
     "checks.HealthRow": "health-check; init",
     "settings.ConfigCheckView": "config check",
     "settings.FilePathRow": "config path",
@@ -148,8 +147,8 @@ def views_of(command: str) -> list[type[msgspec.Struct]]:
     """Return the views that a command prints, by its full name such as `order place`; none of `top` and the like."""
     first, space, rest = command.partition(" ")
     command = _OLD_NAMES.get(first, first) + space + rest
-    printed = [view for view, names in _PRINTED.items() if command in " ".join(names.split()).split("; ")]
-    return [getattr(import_module(f"kalshi_cli.views.{module}"), name) for module, _, name in map(_parts, printed)]
+    printed = [view.split(".") for view, names in _PRINTED.items() if command in " ".join(names.split()).split("; ")]
+    return [getattr(import_module(f"kalshi_cli.views.{module}"), name) for module, name in printed]
 
 
 def commands_of(view: type[msgspec.Struct]) -> tuple[str, ...]:
@@ -172,10 +171,6 @@ def views_named(name: str) -> list[type[msgspec.Struct]]:
         meant = f"did you mean {' or '.join(near[:3])}? " if near else ""
         raise UsageError(f"No view or command with fields: {name}", hint=f"{meant}`kalshi schema` lists all")
     return found
-
-
-def _parts(view: str) -> tuple[str, str, str]:
-    return view.partition(".")
 
 
 def fields_of(command_path: str) -> list[str]:

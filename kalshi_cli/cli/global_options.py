@@ -79,6 +79,8 @@ _CONVERT: dict[str, tuple[str, Callable[[Any], object]]] = {
     "verbose": ("verbose", bool),
 }
 """The name of an option -> the flag that it sets, and the conversion of its value."""
+TAKES_VALUE = ("--env", "--config", "--state", "--format", "--fields", "--tz", "--allow-host")
+"""The options that the word after them belongs to."""
 GLOBAL = frozenset({*_CONVERT, "quiet", "allow_host"})
 
 

@@ -21,7 +21,7 @@ from typer.main import get_group, get_install_completion_arguments
 
 from kalshi_cli.base.errors import ExitCode, KalshiError, TerminationRequested, UsageError, cut_off
 from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact, safe_lines, safe_text
-from kalshi_cli.cli.global_options import GlobalOptions
+from kalshi_cli.cli.global_options import TAKES_VALUE, GlobalOptions
 from kalshi_cli.cli.options import HelpGroup
 from kalshi_cli.cli.screen import output
 from kalshi_cli.cli.screen.help_text import write_list
@@ -420,12 +420,7 @@ def _output_lost(why: object) -> KalshiError:
     )
 
 
-_NUMBERS = (
-    ("is not a valid int range", "is not a whole number"),
-    ("is not a valid int", "is not a whole number"),
-    ("is not a valid float range", "is not a number"),
-    ("is not a valid float", "is not a number"),
-)
+_NUMBERS = {"int": "is not a whole number", "float": "is not a number"}
 """Words of the parser -> plain words."""
 
 
@@ -434,15 +429,11 @@ def _usage(error: Any) -> UsageError:
     near = getattr(error, "possibilities", None)
     path = error.ctx.command_path if error.ctx is not None else "kalshi"
     message = (error.message if near else error.format_message()).rstrip(".")
-    for kind, plain in _NUMBERS:
-        message = message.removesuffix(kind) + plain if message.endswith(kind) else message
+    message = re.sub(r"is not a valid (int|float)( range)?$", lambda found: _NUMBERS[found[1]], message)
     hint = option_hint(path, getattr(error, "option_name", ""), near) or f"see `{path} -h`"
     if path in _EXTRA_WORDS and (extra := re.search(r"extra argument(?:\(s\))? \(([^\s)]+)\)", message)):
         hint = _EXTRA_WORDS[path].format(extra[1])
-    return UsageError(
-        message[:1].upper() + message[1:],
-        hint=hint,
-    )
+    return UsageError(message[:1].upper() + message[1:], hint=hint)
 
 
 _EXTRA_WORDS = {
@@ -476,14 +467,11 @@ def _wants_json(words: Sequence[str]) -> bool:
     )
 
 
-_TAKES_VALUE = ("--env", "--config", "--state", "--format", "--fields", "--tz", "--allow-host")
-
-
 def _command(words: Sequence[str]) -> str:
     """Return the first word that is neither an option nor the value of an option."""
     before = ""
     for word in words:
-        if not word.startswith("-") and before not in _TAKES_VALUE:
+        if not word.startswith("-") and before not in TAKES_VALUE:
             return word
         before = word
     return ""

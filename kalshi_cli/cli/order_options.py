@@ -11,7 +11,7 @@ import typer
 
 from kalshi_cli.base.errors import RateLimitedError, UnreachableError
 from kalshi_cli.base.local_time import show_times
-from kalshi_cli.cli.options import agreed, flags_of, show_view
+from kalshi_cli.cli.options import agreed, flags_of, open_app, show_view
 from kalshi_cli.cli.parameters import DryRun, Yes, choice_option, duration_option, flag, option, subaccount_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_sentence
 
@@ -105,6 +105,15 @@ def consented(resources: Resources, service: PlanningService, plan: P, question:
     """
     is_asked = agreed(resources, question, *plan.facts, *plan.warnings, yes=yes)
     return service.renew(plan) if is_asked else plan
+
+
+@contextmanager
+def open_orders(ctx: typer.Context, *, is_rehearsal: bool = False) -> Iterator[tuple[Resources, OrderService]]:
+    """Open the account that a command needs, and the service of its orders."""
+    from kalshi_cli.services.orders.service import OrderService
+
+    with open_app(ctx) as resources:
+        yield resources, OrderService(resources, is_rehearsal=is_rehearsal)
 
 
 @contextmanager

@@ -15,8 +15,9 @@ import typer
 
 from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.text import redact, safe_text
+from kalshi_cli.cli.global_options import TAKES_VALUE
 from kalshi_cli.cli.options import CommandGroup, flags_of, home_of, open_services
-from kalshi_cli.cli.parameters import duration_option, option
+from kalshi_cli.cli.parameters import duration_option, option, typed_by
 from kalshi_cli.cli.screen import output
 from kalshi_cli.cli.unstarted_check import told_if_not_started
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, each_cause_once
@@ -51,15 +52,12 @@ MAX_LINES = 18
 def _range(text: str) -> str:
     from kalshi_cli.base.ranges import parse_range
 
-    try:
-        return parse_range(text).text
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    return parse_range(text).text
 
 
 def _bound(name: str, *names: str, text: str) -> Parameter:
     text = f"{text} if the value is outside this range, instead of the configured one; does not stop trading"
-    return _option(name, Any, typer.Option(*names, parser=_range, metavar="RANGE", help=text))
+    return _option(name, Any, typer.Option(*names, parser=typed_by(_range), metavar="RANGE", help=text))
 
 
 def _option(name: str, kind: Any, option: Any, default: object = None) -> Parameter:
@@ -430,10 +428,7 @@ def _shown(text: str) -> str:
     return show_times(safe_text(redact(text), MAX_LINE_LENGTH))
 
 
-_TAKES_VALUE = (
-    "--env", "--config", "--state", "--format", "--fields", "--tz", "--allow-host",
-    "-w", "--warn", "-c", "--crit", "--within", "--notify",
-)  # fmt: skip
+_TAKES_VALUE = (*TAKES_VALUE, "-w", "--warn", "-c", "--crit", "--within", "--notify")
 
 
 def show_unknown(words: Sequence[str], why: str, *, is_json: bool) -> None:

@@ -8,10 +8,8 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list
-from kalshi_cli.cli.parameters import argument, choice_option, flag, limit_option, option, ticker
+from kalshi_cli.cli.parameters import LIMIT_OR_ALL, argument, choice_option, flag, limit_option, option, ticker
 from kalshi_cli.cli.time_options import UNTIL, when, when_option
-
-ALL = "--limit N or --all"
 
 app = CommandGroup("Trades and candles.")
 
@@ -42,7 +40,7 @@ def trades(
         most = None if everything else limit
         low, high = when(kalshi, since), when(kalshi, until)
         found = kalshi.markets.trades(name.upper(), low, high, None if most is None else most + 1)
-        show_list(ctx, PublicTradeRow, found, limit=most, more=ALL, empty="No trades", now=kalshi.now)
+        show_list(ctx, PublicTradeRow, found, limit=most, more=LIMIT_OR_ALL, empty="No trades", now=kalshi.now)
 
 
 @app.command("candles")

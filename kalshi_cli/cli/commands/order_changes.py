@@ -11,8 +11,8 @@ import typer
 from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, qty_from_user, show_price
 from kalshi_cli.cli.commands.pickers import pick_order, require_terminal
-from kalshi_cli.cli.options import CommandGroup, asks, note_unsent, open_app, show_list, show_view
-from kalshi_cli.cli.order_options import ExpiresIn, consented, executed, is_terse, show_change, unsent
+from kalshi_cli.cli.options import CommandGroup, asks, note_unsent, show_list, show_view
+from kalshi_cli.cli.order_options import ExpiresIn, consented, executed, is_terse, open_orders, show_change, unsent
 from kalshi_cli.cli.parameters import (
     DryRun,
     TickerGlob,
@@ -67,7 +67,6 @@ def amend(
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --expires-in 10m
     """
     from kalshi_cli.services.orders.amend import AmendRequest
-    from kalshi_cli.services.orders.service import OrderService
 
     if not order_id:
         require_terminal(ctx)
@@ -80,8 +79,7 @@ def amend(
         raise UsageError("Nothing to change", hint="give --price, --count, --expires-in or --no-expiry")
     order_id = order_id or pick_order(ctx)
     named: Any = None if price is None else side
-    with open_app(ctx) as resources, _repeatable(ctx, resources, order_id, named):
-        orders = OrderService(resources, is_rehearsal=dry_run)
+    with open_orders(ctx, is_rehearsal=dry_run) as (resources, orders), _repeatable(ctx, resources, order_id, named):
         with unsent("Your order was not changed"):
             outcome = side or _outcome_without_side(orders, order_id, price, in_words=is_terse(ctx))
             change = AmendRequest(outcome=outcome, price=price, qty=count, expires_in_s=life)  # type: ignore[arg-type]
@@ -164,8 +162,6 @@ def decrease(
     kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --to 5
     kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --by 2.5
     """
-    from kalshi_cli.services.orders.service import OrderService
-
     if not order_id:
         require_terminal(ctx)
     if (by is None) == (to is None):
@@ -175,8 +171,7 @@ def decrease(
             "A decrease must leave contracts, not 0", hint=f"to cancel the order: `kalshi cancel {order_id or 'ID'}`"
         )
     order_id = order_id or pick_order(ctx)
-    with open_app(ctx) as resources, _repeatable(ctx, resources, order_id):
-        orders = OrderService(resources)
+    with open_orders(ctx) as (resources, orders), _repeatable(ctx, resources, order_id):
         plan = orders.plan_decrease(order_id, by=by, to=to)
         after = executed(resources, orders, plan, "Decrease this order?", yes=yes)
         show_change(ctx, orders, after, resources.clock.now())
@@ -197,11 +192,9 @@ def queue(
     kalshi order queue
     kalshi order queue --ticker 'KXBTC*'
     """
-    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import QueueRow
 
-    with open_app(ctx) as resources:
-        orders = OrderService(resources)
+    with open_orders(ctx) as (_, orders):
         rows = orders.queue(ids or (), ticker=pattern, subaccount=subaccount)
         of: type[OutputRow] = QueueRow
         if rows and is_terse(ctx):
@@ -239,12 +232,10 @@ def batch(
     kalshi order batch - --yes < o.ndjson
     """
     from kalshi_cli.cli.commands.batch_lines import read_lines
-    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.stop_signals import in_flight
 
     lines = read_lines(source)
-    with open_app(ctx) as resources:
-        orders = OrderService(resources, is_rehearsal=dry_run)
+    with open_orders(ctx, is_rehearsal=dry_run) as (resources, orders):
         plan = orders.plan_batch(lines)
         if dry_run:
             note_unsent(*plan.facts)

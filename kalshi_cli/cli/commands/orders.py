@@ -18,16 +18,17 @@ from kalshi_cli.cli.options import (
     HelpCommand,
     asks,
     note_unsent,
-    open_app,
     open_services,
     show_list,
     show_view,
 )
 from kalshi_cli.cli.order_options import (
     consented,
+    executed,
     is_for_people,
     is_terse,
     note_halt,
+    open_orders,
     order_ticket,
     show_order,
     shows_side_in_words,
@@ -103,13 +104,11 @@ def place_order(
     """Plan one order, ask on prod, place it and show it."""
     import msgspec
 
-    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.stop_signals import in_flight
     from kalshi_cli.views.plans import new_order_view
 
     ticket = order_ticket(name, side, action, count, price, **terms)
-    with unsent("Your order was not sent"), open_app(ctx) as resources:
-        orders = OrderService(resources, is_rehearsal=dry_run)
+    with unsent("Your order was not sent"), open_orders(ctx, is_rehearsal=dry_run) as (resources, orders):
         plan = orders.plan_ticket(ticket)
         if plan.unknown_orders:
             info(f"Other unconfirmed orders, counted as live: {plan.unknown_orders}. Run `kalshi order reconcile`")
@@ -227,10 +226,8 @@ def show(ctx: typer.Context, order_id: Annotated[str, order_argument()]) -> None
     """
     from kalshi_cli.cli.screen.brief import order_screen
     from kalshi_cli.services.orders.cancel import end_reason
-    from kalshi_cli.services.orders.service import OrderService
 
-    with open_app(ctx) as resources:
-        orders = OrderService(resources)
+    with open_orders(ctx) as (resources, orders):
         order = orders.get(order_id)
         if is_for_people(ctx):
             with suppress(KalshiError):  # the order as the exchange lists it is true as well
@@ -282,7 +279,6 @@ def cancel(
     kalshi cancel 2597b999
     kalshi order list --format ndjson --fields order_id | jq -r .order_id | kalshi order cancel -
     """
-    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views import order_text
     from kalshi_cli.views.orders import CancelRow
 
@@ -291,11 +287,9 @@ def cancel(
     if not wanted:  # a list without orders, read from standard input
         show_list(ctx, CancelRow, [], empty="No order ids given")
         return
-    with open_app(ctx) as resources:
-        orders = OrderService(resources)
+    with open_orders(ctx) as (resources, orders):
         plan = orders.plan_cancel(*wanted, is_described=asks(resources) and not yes)
-        plan = consented(resources, orders, plan, "Cancel these orders?", yes=yes or plan.nothing_rests)
-        outcome = orders.execute(plan)
+        outcome = executed(resources, orders, plan, "Cancel these orders?", yes=yes or plan.nothing_rests)
         if is_terse(ctx) and outcome.error is None and len(outcome.orders) == len(outcome.rows):
             for order in orders.in_own_terms(outcome.orders):
                 write_sentence(order_text.cancel_sentence(order))
@@ -329,11 +323,10 @@ def reconcile(
     kalshi order reconcile --wait 1s --json
     """
     from kalshi_cli.services.account.recovery import reconcile_outcome
-    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import ReconciledRow
 
-    with open_app(ctx) as resources:
-        outcome = reconcile_outcome(OrderService(resources).reconcile(60.0 if wait is None else wait))
+    with open_orders(ctx) as (resources, orders):
+        outcome = reconcile_outcome(orders.reconcile(60.0 if wait is None else wait))
         show_list(ctx, ReconciledRow, outcome.rows, empty="No unconfirmed orders", now=resources.clock.now())
         if outcome.error is not None:
             raise outcome.error

@@ -11,7 +11,17 @@ import typer
 
 from kalshi_cli.base.units import Qty, qty_from_user
 from kalshi_cli.cli.options import CommandGroup, open_services, show_list
-from kalshi_cli.cli.parameters import All, Limit, choice_option, duration_option, money_option, option, price_option
+from kalshi_cli.cli.parameters import (
+    LIMIT_OR_ALL,
+    All,
+    Limit,
+    choice_option,
+    duration_option,
+    money_option,
+    option,
+    price_option,
+    typed_by,
+)
 from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:
@@ -31,16 +41,16 @@ WIDTHS = ("cents", "percent", "profit")
 
 def _volume(text: str) -> Qty:
     """Return a number of contracts; 0 includes markets that did not trade."""
-    try:
-        return Qty(0) if text.strip() == "0" else qty_from_user(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    return Qty(0) if text.strip() == "0" else qty_from_user(text)
 
 
 Series = Annotated[str, option("--series", "SERIES", "Only this series, such as KXBTCD")]
 Event = Annotated[str, option("--event", "EVENT", "Only this event")]
 MinVolume = Annotated[
-    Any, option("--min-volume", "COUNT", "Only markets with at least this volume in the last 24 hours", parser=_volume)
+    Any,
+    option(
+        "--min-volume", "COUNT", "Only markets with at least this volume in the last 24 hours", parser=typed_by(_volume)
+    ),
 ]
 
 
@@ -71,8 +81,7 @@ def run_scan(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], 
                     progress=lambda found: progress(found, "Reading events"),
                 )  # fmt: skip
                 shown = find(scan, **own)
-                more = "--limit N or --all"
-                show_list(ctx, shown.of, shown.rows, limit=most, more=more, empty=shown.empty, now=kalshi.now)
+                show_list(ctx, shown.of, shown.rows, limit=most, more=LIMIT_OR_ALL, empty=shown.empty, now=kalshi.now)
 
         _, *own = signature(find, locals={"MarketScan": Any}, eval_str=True).parameters.values()
         shared: dict[str, tuple[Any, object]] = {
@@ -252,5 +261,5 @@ def cross_venue(
             table, fee_rate=fee, min_edge=min_edge, clob_url=clob_url, gamma_url=gamma_url,
             progress=lambda some: progress(some, "Reading Polymarket", len(some)),
         )  # fmt: skip
-        most, more = None if everything else limit, "--limit N or --all"
-        show_list(ctx, VenueRow, found, limit=most, more=more, empty="No matching pairs", now=kalshi.now)
+        most = None if everything else limit
+        show_list(ctx, VenueRow, found, limit=most, more=LIMIT_OR_ALL, empty="No matching pairs", now=kalshi.now)

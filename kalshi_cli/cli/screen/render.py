@@ -123,16 +123,13 @@ def _one(row: OutputRow, form: Format, title: str, now: Ts | None) -> None:
         else:
             _rows(of, [row], form)
     else:
-        if form is Format.TABLE:
+        if formats.columns(of) and form is Format.TABLE:
             from kalshi_cli.cli.screen.tables import draw_one
 
-            if formats.columns(of):
-                draw_one(row, title, now)
+            draw_one(row, title, now)
         elif formats.columns(of):
             _plain_one(row)
-        group = ""
-        if form in (Format.TABLE, Format.PLAIN):
-            group = formats.group_of(of.rows_title or title)
+        group = formats.group_of(of.rows_title or title)
         filled = [part for part in parts if part[2]]
         for name, kind, rows in filled:
             if formats.columns(of) or name != filled[0][0]:
