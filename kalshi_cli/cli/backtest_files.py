@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
 
-from kalshi_cli.base.checked import check_period
-from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts, duration_from_user, pluralize, show_money
+from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.units import duration_from_user, pluralize, show_money
 from kalshi_cli.cli.options import flags_of, require_extra, show_list, show_view
 from kalshi_cli.cli.parameters import choice_option, option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, warn, write_out
-from kalshi_cli.cli.time_options import when_option
+from kalshi_cli.cli.time_options import moment_of, show_period, when_option
 
 if TYPE_CHECKING:
+    from kalshi_cli.base.clock import Clock
     from kalshi_cli.config.config import Config
     from kalshi_cli.services.research.backtest import BacktestRequest
     from kalshi_cli.views.row import OutputRow
@@ -104,11 +105,13 @@ def lake_part(
     files: Sequence[Path],
     lake: Path | None,
     series: Sequence[str] | None,
-    since: Ts | None,
-    until: Ts | None,
-    tickers: Sequence[str] | None = None,
+    period: tuple[Any, Any],
+    tickers: Sequence[str] | None,
+    clock: Callable[[], Clock],
 ) -> dict[str, Any]:
     """Return the fields of a request that select recordings of the lake, or a part of the recordings.
+
+    It says in UTC what the typed times of the period are. The clock is not opened without one.
 
     Times alone belong to the recordings among the files, if there are any. Warns of a series without a recording.
     UsageError if a recording is among the files of a lake, and for times that are not in order.
@@ -116,11 +119,13 @@ def lake_part(
     from kalshi_cli.services.research.lake_service import lake_folder
     from kalshi_cli.services.research.recorded_data import recordings_among, refuse_files_beside_lake, tell_unrecorded
 
+    zone = ZoneInfo(config.day_zone)
+    since, until = (None if each is None else moment_of(each, clock().now(), zone) for each in period)
+    info(*show_period(config, since, until))
     typed = joined(series)
     chosen = {"tickers": names_of(tickers)} if tickers else {}
     if all(each is None for each in (lake, typed, since, until)):
         return chosen
-    check_period(since, until)
     if lake is None and typed is None and recordings_among(files):
         return {"since": since, "until": until, **chosen}
     refuse_files_beside_lake(files)
@@ -148,6 +153,13 @@ def one_run_note(request: BacktestRequest) -> list[str]:
 
     many = len(recordings_among(request.files))
     return [f"{many} recordings are played as one run; --jobs 1 plays each alone, a line each"] if many > 1 else []
+
+
+def strategy_failed(texts: Iterable[str]) -> KalshiError:
+    """Return the error of strategies that failed, from what each said."""
+    return KalshiError(
+        f"Strategy failed: {'; '.join(texts)}", hint="fix the strategy, then run it again", code="strategy_failed"
+    )
 
 
 def is_for_screen(ctx: typer.Context) -> bool:

@@ -12,7 +12,6 @@ from kalshi_cli.cli.parameters import option, typed_by
 from kalshi_cli.cli.screen.output import info
 
 if TYPE_CHECKING:
-    from kalshi_cli.app.environment import Environment
     from kalshi_cli.app.kalshi import Kalshi
     from kalshi_cli.config.config import Config
 
@@ -74,11 +73,6 @@ def note_realized_only(kalshi: Kalshi, until: Ts | None) -> bool:
     if is_past:
         info("Realized P&L and fees only: --until leaves out unrealized P&L, because past prices are not known")
     return is_past
-
-
-def time_of(environment: Environment, typed: Any) -> Ts:
-    """Return the moment that was typed, like `when`, for a command that opens parts of an environment."""
-    return moment_of(typed, environment.clock.now(), ZoneInfo(environment.config.day_zone))
 
 
 def show_period(config: Config, since: Ts | None, until: Ts | None) -> list[str]:

@@ -19,8 +19,18 @@ import msgspec
 from kalshi_cli.base.errors import ConfigError, Distrust, UntrustedError, refuse
 from kalshi_cli.base.file_trust import doubt_folder
 from kalshi_cli.base.text import MASK, conceal_address, conceal_key, holds_private_key, mask, redact
-from kalshi_cli.config import file_place, yaml_file
+from kalshi_cli.config import yaml_file
 from kalshi_cli.config.config import Config, Problem, state_dir
+from kalshi_cli.config.file_place import (
+    HIDDEN_FILE,
+    file_here,
+    file_or_none,
+    is_hidden,
+    is_of_another_user,
+    named_file,
+    refuse_without_file,
+    without_file_of_another,
+)
 from kalshi_cli.config.hosts import ALLOW_HOSTS, allowed_hosts
 from kalshi_cli.config.schema import EVENTS, SPOT_VENUES, TIERS, AlertChannel, hidden_address, masked_secret
 from kalshi_cli.config.values import convert, list_of_choices, show, time_zone, url, variable_names, web_address
@@ -64,14 +74,9 @@ def load(
     """
     problems: list[Problem] = []
     is_env_named = bool(flags.get("env") or env.get("KALSHI_ENV"))
-    path = file_place.file_or_none(file, env, needed, problems, is_env_named=is_env_named)
-    if (
-        path is not None
-        and distrust is not refuse
-        and path == file_place.file_here()
-        and file_place.is_of_another_user(path)
-    ):
-        path = file_place.without_file_of_another(path, distrust, is_env_named=is_env_named)
+    path = file_or_none(file, env, needed, problems, is_env_named=is_env_named)
+    if path is not None and distrust is not refuse and path == file_here() and is_of_another_user(path):
+        path = without_file_of_another(path, distrust, is_env_named=is_env_named)
     found: ConfigSources = {}
     if path is not None:
         origin = f"file {path}"
@@ -79,7 +84,7 @@ def load(
             document = yaml_file.read(path, distrust)
             problems += [Problem(key, text, origin) for key, text in document.oddities]
         except ConfigError as error:
-            file_place.refuse_without_file(error, needed, is_env_named)
+            refuse_without_file(error, needed, is_env_named)
             document = yaml_file.Document()
             problems.append(Problem(("file",), error.message, origin))
         for key, raw in _flatten(document.tree, (), origin, problems):
@@ -100,8 +105,8 @@ def load(
     for key, (raw, _) in found.items():
         _conceal(key, raw)
     found, notices = _with_new_names(found)
-    if path is None and file_place.named_file(file, env) is None and file_place.is_hidden(file_place.file_here()):
-        notices += (file_place.HIDDEN_FILE,)
+    if path is None and named_file(file, env) is None and is_hidden(file_here()):
+        notices += (HIDDEN_FILE,)
     origins = dict.fromkeys(_default_keys(), "default")
     tree: dict[str, Any] = {"references": dict(Config().references)}
     for key, (raw, origin) in found.items():

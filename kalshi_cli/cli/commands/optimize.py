@@ -14,11 +14,8 @@ from kalshi_cli.cli.options import CommandGroup, open_services, show_view
 from kalshi_cli.cli.order_options import shows_every_field
 from kalshi_cli.cli.parameters import LakeFolder, argument, choice_option, duration_option, flag, option
 from kalshi_cli.cli.screen.output import info, warn
-from kalshi_cli.cli.time_options import show_period, when
 
 if TYPE_CHECKING:
-    from kalshi_cli.app.kalshi import Kalshi
-    from kalshi_cli.base.units import Ts
     from kalshi_cli.services.research.search.cluster import SchedulerAddress
 
 StrategyName = Annotated[str | None, argument("STRATEGY", "A built-in name, or FILE.py:Class.")]
@@ -100,27 +97,19 @@ def optimize(
 
     remote = _scheduler(scheduler, tls_ca, tls_cert, tls_key)
     with open_services(ctx) as kalshi:
+        config, clock = kalshi.resources.config, kalshi.resources.clock
         request = OptimizeRequest(
             strategy=strategy, files=tuple(files), params=tuple(param or ()), trials=trials,
             results=tuple(results or ()), latency_ms=backtest_files.latency_of(latency, latency_ms), fill_model=fills,
             interval_s=interval, holes=gaps, windows=windows, holdout=holdout, sampler=sampler, seed=seed, study=study,
             is_pruned=prune, jobs=jobs or min(os.cpu_count() or 1, 64), scheduler=remote, opens_holdout=open_holdout,
-            **backtest_files.lake_part(
-                kalshi.resources.config, files, lake, series, *_times(kalshi, since, until), tickers
-            ),
+            **backtest_files.lake_part(config, files, lake, series, (since, until), tickers, lambda: clock),
         )  # fmt: skip
         with progress("trials", SystemClock().monotonic) as show:
             view = kalshi.research.optimize(request, show)
     show_view(ctx, view, title=f"Parameters of {strategy}")
     warn(*optimize_warnings(view))
     info(*optimize_notes(view, with_unknown=not shows_every_field(ctx)))
-
-
-def _times(kalshi: Kalshi, since: Any, until: Any) -> tuple[Ts | None, Ts | None]:
-    """Return the times of a cut, and say in UTC what they are."""
-    times = when(kalshi, since), when(kalshi, until)
-    info(*show_period(kalshi.resources.config, *times))
-    return times
 
 
 def _strategy_and_files(named: str | None, first: str | None, files: list[Path]) -> tuple[str, list[Path]]:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.base.errors import HaltedError, KalshiError, UsageError
+from kalshi_cli.base.errors import HaltedError, UsageError
 from kalshi_cli.base.units import pluralize, show_money
 from kalshi_cli.cli import backtest_files
+from kalshi_cli.cli.backtest_files import lake_part, latency_of
 from kalshi_cli.cli.options import CommandGroup, agreed, environment_of, flags_of, home_of, open_app, show_view
 from kalshi_cli.cli.order_options import shows_every_field
 from kalshi_cli.cli.parameters import LakeFolder, Paper, argument, choice_option, duration_option, flag, option
 from kalshi_cli.cli.screen.output import info, warn
-from kalshi_cli.cli.time_options import show_period, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,16 +174,7 @@ def _end(summary: RunSummary) -> None:
             f"Trading is halted: {summary.halt}", hint="find the cause, then run `kalshi resume --reason TEXT`"
         )
     if summary.failed:
-        raise _failure(summary)
-
-
-def _failure(summary: RunSummary) -> KalshiError:
-    """Return the error of a run in which a strategy raised: its numbers do not show the whole run."""
-    return KalshiError(
-        f"Strategy failed: {'; '.join(summary.failed)}",
-        hint="fix the strategy, then run it again",
-        code="strategy_failed",
-    )
+        raise backtest_files.strategy_failed(summary.failed)
 
 
 def _banner(plan: RunPlan) -> None:
@@ -271,24 +262,14 @@ def backtest(
     with environment_of(ctx) as environment:
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")), files=tuple(given),
-            results=tuple(results or ()), params=_params(param),
-            latency_ms=backtest_files.latency_of(latency, latency_ms),
+            results=tuple(results or ()), params=_params(param), latency_ms=latency_of(latency, latency_ms),
             fill_model="pessimistic" if has_both else fills, holes=holes, interval_s=_checked(interval),
-            **backtest_files.lake_part(
-                environment.config, given, lake, series, *_times(environment, since, until), tickers
-            ),
+            **lake_part(environment.config, given, lake, series, (since, until), tickers, lambda: environment.clock),
         )  # fmt: skip
         if not show_sweep(ctx, environment, request, jobs, (plot, page, out), has_both, phases):
             curve = _show_backtest(ctx, environment, request, jobs, page, out, has_both, phases)
             if plot:
                 show_curve(curve, picture)
-
-
-def _times(environment: Environment, *typed: Any) -> tuple[Ts | None, Ts | None]:
-    """Return the times of a cut, and say in UTC what they are."""
-    since, until = (None if each is None else time_of(environment, each) for each in typed)
-    info(*show_period(environment.config, since, until))
-    return since, until
 
 
 def _show_backtest(
@@ -314,14 +295,14 @@ def _show_backtest(
         report = run_backtests(environment, request, jobs, show, has_both_bounds=has_both_bounds, phases=phases)
     failed = {text.partition(":")[0] for text in report.summary.failed}
     if failed and len(failed) == len(request.strategies):
-        raise _failure(report.summary)
+        raise backtest_files.strategy_failed(report.summary.failed)
     info(*backtest_warnings(report, with_unknown=not shows_every_field(ctx)))
     view, notes = made_with(report, environment.config, request), backtest_notes(report)
     warnings = [*backtest_warnings(report, with_unknown=False), *notes]
     backtest_files.show_report(ctx, view, f"Backtest of {','.join(request.strategies)}", page, out, warnings)
     info(*notes, *(backtest_files.one_run_note(request) if jobs is None else []))
     if failed:
-        raise _failure(report.summary)
+        raise backtest_files.strategy_failed(report.summary.failed)
     return report.curve
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import pluralize
+from kalshi_cli.cli.backtest_files import strategy_failed
 from kalshi_cli.cli.options import show_list
 from kalshi_cli.cli.screen.output import info, warn
 from kalshi_cli.cli.screen.progress import progress
@@ -28,12 +29,10 @@ if TYPE_CHECKING:
     from kalshi_cli.views.research import VariantRow
 
 
-@contextmanager
-def backtest_progress(jobs: int | None, *, is_of_files: bool) -> Iterator[Callable[[int, int], None]]:
+def backtest_progress(jobs: int | None, *, is_of_files: bool) -> AbstractContextManager[Callable[[int, int], None]]:
     """Show the progress of separate runs, or of the reading of the files or the lake of a single one."""
     what = "recordings" if jobs is not None else f"{'kB' if is_of_files else 'seconds'} of recordings"
-    with progress(what, SystemClock().monotonic, redraws=jobs is not None) as show:
-        yield show
+    return progress(what, SystemClock().monotonic, redraws=jobs is not None)
 
 
 def show_sweep(
@@ -73,7 +72,7 @@ def show_sweep(
     failed = {show_params(variant.params): variant.failed[0] for variant in found if variant.failed}
     found = [variant for variant in found if not variant.failed]
     if not found:
-        raise _failure(failed)
+        raise strategy_failed(f"{params}: {text}" for params, text in failed.items())
     tied = sum(variant.score == found[0].score for variant in found)
     doubts = _doubts(found)
     if has_both_bounds and is_complete:
@@ -91,7 +90,7 @@ def show_sweep(
     info(made_with_text(rows[0].fixed, settings))
     info(*_notes(found, [row.params for row in rows], tried, tied, has_both_bounds=has_both_bounds))
     if failed:
-        raise _failure(failed)
+        raise strategy_failed(f"{params}: {text}" for params, text in failed.items())
     if not is_complete:
         warn(
             "Warning: interrupted: only variants that were complete on all recordings are shown. `kalshi optimize "
@@ -159,9 +158,3 @@ def _notes(
         *([tied_text(tied, tried)] if tied > 1 else []),
         "The best of many looks good by luck: judge it on other recordings, or with `kalshi optimize`",
     ]
-
-
-def _failure(failed: Mapping[str, str]) -> KalshiError:
-    """Return the error of a comparison in which the strategy raised with some parameters, which are not listed."""
-    texts = "; ".join(f"{params}: {text}" for params, text in failed.items())
-    return KalshiError(f"Strategy failed: {texts}", hint="fix the strategy, then run it again", code="strategy_failed")
