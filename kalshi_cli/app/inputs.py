@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import make_folder
@@ -65,8 +66,6 @@ def _spot(resources: Resources, wanted: Input, bring: Bring, _markets: Markets) 
 
 def _simulated(resources: Resources, venue: str) -> str:
     """Return the address of a simulated venue; empty on a real exchange, which uses the real venues."""
-    from urllib.parse import urlsplit
-
     if resources.config.env != "sim":
         return ""
     parts = urlsplit(resources.rest_url)

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from kalshi_cli.base.errors import KalshiError
+
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.base.units import Ts
@@ -54,7 +56,6 @@ class Kalshi:
 
         from kalshi_cli.app.environment import Environment
         from kalshi_cli.app.python_calls import with_arguments
-        from kalshi_cli.base.errors import KalshiError
         from kalshi_cli.config import sources
 
         log = logging.getLogger("kalshi_cli")

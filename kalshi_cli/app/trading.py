@@ -25,6 +25,7 @@ from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import MarketChange, StateCommand
 from kalshi_cli.core.state.exchange_state import shards
 from kalshi_cli.core.state.trading_day import day_of
+from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.exchange.rest.rate_limits import Priority
 from kalshi_cli.net.local_events import EventPublisher
 from kalshi_cli.services.account.key_lock import learn_key
@@ -221,7 +222,6 @@ class RunModes:
         strategies: Sequence[Strategy],
     ) -> _Account:
         """Load and reconcile the account at the exchange, and open its order groups; or load the paper account."""
-        from kalshi_cli.exchange.live.live_venue import LiveVenue
         from kalshi_cli.services.account.paper_account import load_paper, markets_held
 
         config, clock = self.config, resources.clock

@@ -12,6 +12,8 @@ from typing import Any
 
 from typer.core import TyperOption
 
+from kalshi_cli.base.errors import KalshiError
+
 MOST = 300
 """The most tickers that are offered; of more, only their common beginnings."""
 
@@ -63,7 +65,6 @@ def _begin_so(words: Iterable[str], typed: str) -> Offered:
 
 
 def _matching(find: Callable[[Any], Iterable[str]], flags: Any, typed: str) -> Offered:
-    from kalshi_cli.base.errors import KalshiError
 
     try:
         return [word for word in _begin_so(find(flags), typed) if _SAFE.fullmatch(str(word))]
@@ -167,7 +168,6 @@ def completions(kind: str, flags: Any, typed: str) -> Offered:
 
     Without a usable catalog or configuration there are none: an error message would overwrite the command line.
     """
-    from kalshi_cli.base.errors import KalshiError
     from kalshi_cli.services.markets.catalog import completions as known
 
     before, comma, start = typed.rpartition(",")

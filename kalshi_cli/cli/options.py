@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -25,6 +26,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ConfigError, Distrust, KalshiError, UsageError, refuse
+from kalshi_cli.base.local_time import set_time_zone
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.completion import add_completion
 from kalshi_cli.cli.exit_codes import may_write, only_reads
@@ -67,7 +69,6 @@ def load_config(
     `distrust` decides about a configuration and a state directory that other users may write. Without a choice of
     the environment, a notice says that this is the simulated exchange.
     """
-    from kalshi_cli.base.local_time import set_time_zone
     from kalshi_cli.config import sources
 
     gc.freeze()  # modules stay to the end: the collector, which `run` disabled, need not visit them again
@@ -199,8 +200,6 @@ def show_list(
 
     Nothing is written before everything is read, unless `is_live`. The user's own limit is named on a terminal only.
     """
-    from itertools import islice
-
     from kalshi_cli.cli.screen.render import render_rows
 
     coming = iter(found)

@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
+from urllib.parse import urlsplit
 
 from msgspec import Meta
 
@@ -65,7 +66,6 @@ def url(*schemes: str) -> Callable[[str], str]:
     """Return a check that a URL is encrypted (`schemes[0]`), or plain (`schemes[1]`) and on this machine."""
 
     def check(text: str) -> str:
-        from urllib.parse import urlsplit
 
         if not text:
             return ""
@@ -86,8 +86,6 @@ def url(*schemes: str) -> Callable[[str], str]:
 
 def web_address(text: str) -> str:
     """Check that the text is an http(s) address. Its host is checked when something is sent."""
-    from urllib.parse import urlsplit
-
     if not text:
         return ""
     try:

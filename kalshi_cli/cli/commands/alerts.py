@@ -14,7 +14,7 @@ from kalshi_cli.cli.options import CommandGroup, flags_of, home_of, open_service
 from kalshi_cli.cli.order_options import is_terse
 from kalshi_cli.cli.parameters import argument, duration_option, flag, option
 from kalshi_cli.cli.screen.output import info, warn
-from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.formats import TruncatableText, format_time
 
 if TYPE_CHECKING:
     from kalshi_cli.cli.screen.brief import AlertsScreen
@@ -70,8 +70,6 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
 
 def ends_due(alerts: Iterable[AlertRow], now: Ts) -> Iterator[str]:
     """Yield a line for each alert that is over and whose end was not sent yet."""
-    from kalshi_cli.views.formats import format_time
-
     for each in alerts:
         if each.end_due is not None:
             when = f"after {format_time(each.end_due, now)}" if each.end_due > now else "now"
@@ -80,8 +78,6 @@ def ends_due(alerts: Iterable[AlertRow], now: Ts) -> Iterator[str]:
 
 def repeats_due(firing: Iterable[AlertRow], now: Ts) -> Iterator[str]:
     """Yield a line for each alert that is held back because it returns again and again."""
-    from kalshi_cli.views.formats import format_time
-
     for each in firing:
         if each.last_sent is not None and each.next_due is not None:
             when = f"after {format_time(each.next_due, now)}" if each.next_due > now else "now"
@@ -170,7 +166,6 @@ def silence(
     kalshi alerts silence 'POSITION_LIMIT:KXHIGH*' --for 1d
     """
     from kalshi_cli.services.monitoring.service import UNTIL_OVER_S
-    from kalshi_cli.views.formats import format_time
 
     code, subject = _named(what)
     if lasts is None and not until_over:

@@ -14,13 +14,15 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.local_time import show_times
+from kalshi_cli.base.ranges import parse_range
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.cli.global_options import TAKES_VALUE
 from kalshi_cli.cli.options import CommandGroup, flags_of, home_of, open_services
 from kalshi_cli.cli.parameters import duration_option, option, typed_by
 from kalshi_cli.cli.screen import output
 from kalshi_cli.cli.unstarted_check import told_if_not_started
-from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, each_cause_once
+from kalshi_cli.core.monitoring import check_report
+from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict
 
 app = CommandGroup(
     "Run monitoring checks of account, loop and exchange.\n\n"
@@ -50,8 +52,6 @@ MAX_LINES = 18
 
 
 def _range(text: str) -> str:
-    from kalshi_cli.base.ranges import parse_range
-
     return parse_range(text).text
 
 
@@ -390,10 +390,9 @@ def show(found: CheckReport, form: output.Format | None, parts: Sequence[CheckRe
     A terminal gets a table of checks instead, without the numbers for monitoring systems.
     """
     from kalshi_cli.cli.screen.render import render_one, render_rows
-    from kalshi_cli.core.monitoring.check_report import counts_by_verdict, without_repeated_causes
     from kalshi_cli.views.checks import BreachRow, CheckLine, CheckView
 
-    form, breaches = form or output.default_format(), each_cause_once(found.breaches)
+    form, breaches = form or output.default_format(), check_report.each_cause_once(found.breaches)
     if form in (output.Format.JSON, output.Format.NDJSON) or (output.chosen_fields() and form is not output.Format.CSV):
         render_one(CheckView.of(found, checks=tuple(map(CheckLine.of, parts))), form)
     elif form is output.Format.CSV:
@@ -401,14 +400,14 @@ def show(found: CheckReport, form: output.Format | None, parts: Sequence[CheckRe
     else:
         if form is output.Format.TABLE:
             # Findings come last, so that they stay on a small screen.
-            ordered = without_repeated_causes(
+            ordered = check_report.without_repeated_causes(
                 sorted(parts or (found,), key=lambda part: part.verdict is not Verdict.OK)
             )
             rows = [CheckLine.of(part, summary=redact(part.summary)) for part in ordered]
             render_rows(CheckLine, rows, form)
         else:
             output.write_out(f"{_shown(found.first_line)}\n")
-            ordered = without_repeated_causes(parts)
+            ordered = check_report.without_repeated_causes(parts)
             for part in ordered:
                 output.write_out(f"{part.verdict.name} {part.check}: {_shown(part.summary)}\n")
         breaches = [each for each in breaches if not any(each.text in part.summary for part in ordered)]
@@ -418,7 +417,7 @@ def show(found: CheckReport, form: output.Format | None, parts: Sequence[CheckRe
         if len(breaches) > most:
             output.info(f"... and {len(breaches) - most} more; --json shows all")
         if form is output.Format.TABLE and parts:
-            output.info(counts_by_verdict(parts))
+            output.info(check_report.counts_by_verdict(parts))
         if found.verdict is not Verdict.OK:
             output.info(f"What to do: kalshi runbook {found.runbook}")
 

@@ -7,7 +7,9 @@ import sys
 
 import typer
 
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.cli.options import CommandGroup, flags_of, load_config, show_list, show_view, unread_elsewhere
+from kalshi_cli.cli.screen.output import info, warn
 
 app = CommandGroup(
     "Show, find and check the configuration.\n\n"
@@ -40,7 +42,6 @@ def path(ctx: typer.Context) -> None:
     \b
     kalshi config path --env demo
     """
-    from kalshi_cli.cli.screen.output import warn
     from kalshi_cli.config.config import config_dir, log_folder, state_dir
     from kalshi_cli.config.file_place import named_file
     from kalshi_cli.services.research.lake_service import lake_folder
@@ -76,8 +77,6 @@ def check(ctx: typer.Context) -> None:
     \b
     kalshi config check --config ./config.yaml
     """
-    from kalshi_cli.base.clock import SystemClock
-    from kalshi_cli.cli.screen.output import info, warn
     from kalshi_cli.config.config import refuse_unread_limits
     from kalshi_cli.services.monitoring.config_check import check_config
     from kalshi_cli.views.formats import Verdict

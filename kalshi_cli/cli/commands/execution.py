@@ -8,6 +8,7 @@ import typer
 
 from kalshi_cli.cli.options import CommandGroup, home_of, open_services, show_view
 from kalshi_cli.cli.parameters import Paper, choice_option, duration_option
+from kalshi_cli.cli.screen.output import info
 from kalshi_cli.cli.time_options import when, when_option
 
 app = CommandGroup("Show execution quality: fill rate, latency, slippage.")
@@ -42,8 +43,6 @@ def execution(
     kalshi execution --by market --since 1d --json
     kalshi execution --paper
     """
-    from kalshi_cli.cli.screen.output import info
-
     with open_services(ctx) as kalshi:
         home = home_of(kalshi.resources, paper=paper)
         found = kalshi.monitoring.execution(by, when(kalshi, since), within or WITHIN_S, home)

@@ -9,6 +9,7 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list
 from kalshi_cli.cli.parameters import LIMIT_OR_ALL, argument, choice_option, flag, limit_option, option, ticker
+from kalshi_cli.cli.screen.output import chosen_fields
 from kalshi_cli.cli.time_options import UNTIL, when, when_option
 
 app = CommandGroup("Trades and candles.")
@@ -65,7 +66,6 @@ def candles(
     """
     from kalshi_cli.cli.screen.chart import render_chart
     from kalshi_cli.cli.screen.curve import require_curve
-    from kalshi_cli.cli.screen.output import chosen_fields
     from kalshi_cli.views.market_history import CandleRow, MarketCandleRow
 
     tickers = [name.upper() for name in names or ()]

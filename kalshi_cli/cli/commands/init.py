@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ConfigError, CredentialsError, RefusedError, UntrustedError, UsageError
 from kalshi_cli.base.text import mask
 from kalshi_cli.cli.options import CommandGroup, flags_of
@@ -230,7 +231,6 @@ def _limit(dotted: str) -> Callable[[str], str]:
 
 def _usable_sink(url: str) -> str:
     """Check an alert channel URL as far as that is possible without a connection, and return it."""
-    from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.config import sources
     from kalshi_cli.services.monitoring.config_check import require_usable_channels
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.backtest_files import joined
@@ -75,7 +76,6 @@ def download(
     kalshi data download --series KXBTC15M --since 30d
     kalshi data download --series KXHIGHNY --since 2026-10-01 --until 2026-11-01 --own
     """
-    from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.cli.screen.progress import progress
     from kalshi_cli.views.lake import LakeDownloadRow
 

@@ -9,7 +9,7 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.commands.pickers import pick_market
-from kalshi_cli.cli.commands.watch import PriceSide
+from kalshi_cli.cli.commands.watch import PriceSide, watch_book
 from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list
 from kalshi_cli.cli.parameters import (
     LIMIT_OR_ALL,
@@ -22,6 +22,7 @@ from kalshi_cli.cli.parameters import (
     option,
     ticker,
 )
+from kalshi_cli.cli.screen.output import Format, default_format
 
 app = CommandGroup("List markets and order books.")
 
@@ -107,8 +108,6 @@ def orderbook(
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2799.99 --depth 3
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 --side no --watch
     """
-    from kalshi_cli.cli.commands.watch import watch_book
-    from kalshi_cli.cli.screen.output import Format, default_format
     from kalshi_cli.cli.screen.render import render_books
     from kalshi_cli.services.markets.own_levels import own_levels
     from kalshi_cli.views.order_book import NO_LEVELS

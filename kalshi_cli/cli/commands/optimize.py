@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli import backtest_files
-from kalshi_cli.cli.options import CommandGroup, open_services, show_view
+from kalshi_cli.cli.options import CommandGroup, open_services, require_extra, show_view
 from kalshi_cli.cli.order_options import shows_every_field
 from kalshi_cli.cli.parameters import LakeFolder, argument, choice_option, duration_option, flag, option
 from kalshi_cli.cli.screen.output import info, warn
@@ -87,8 +88,6 @@ def optimize(
     kalshi optimize threshold --series KXBTC15M --since 2026-05-13 --until 2026-05-15 --param buy_below=20c..40c
     kalshi optimize ./fade.py tapes/*.jsonl.gz --param limit=10c,20c,30c --sampler grid --windows 2 --fills pessimistic
     """
-    from kalshi_cli.base.clock import SystemClock
-    from kalshi_cli.cli.options import require_extra
     from kalshi_cli.cli.screen.progress import progress
 
     strategy, files = _strategy_and_files(named, strategy, files or [])

@@ -12,6 +12,7 @@ from kalshi_cli.base.units import pluralize, show_price
 from kalshi_cli.cli.options import CommandGroup, flags_of, home_of, open_services, show_list, show_view
 from kalshi_cli.cli.parameters import argument, duration_option, flag, price_option, ticker
 from kalshi_cli.cli.screen.output import Format, info, warn, write_sentence
+from kalshi_cli.views.formats import format_clock
 from kalshi_cli.views.row import own_price
 
 if TYPE_CHECKING:
@@ -140,7 +141,6 @@ def run(
     from kalshi_cli.services.monitoring.price_alerts import FIRED_CODES
     from kalshi_cli.services.trading.reports.live_events import alert_row
     from kalshi_cli.services.trading.stop_signals import StopSignals
-    from kalshi_cli.views.formats import format_clock
     from kalshi_cli.views.live import RecentAlertRow
 
     if not MIN_INTERVAL_S <= interval <= MAX_INTERVAL_S:

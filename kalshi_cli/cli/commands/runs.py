@@ -14,7 +14,7 @@ from kalshi_cli.base.units import pluralize, show_money
 from kalshi_cli.cli import backtest_files
 from kalshi_cli.cli.backtest_files import lake_part, latency_of
 from kalshi_cli.cli.options import CommandGroup, agreed, environment_of, flags_of, home_of, open_app, show_view
-from kalshi_cli.cli.order_options import shows_every_field
+from kalshi_cli.cli.order_options import is_for_people, is_terse, shows_every_field
 from kalshi_cli.cli.parameters import LakeFolder, Paper, argument, choice_option, duration_option, flag, option
 from kalshi_cli.cli.screen.output import info, warn
 
@@ -408,7 +408,6 @@ def status(
     kalshi status --watch
     kalshi status --paper
     """
-    from kalshi_cli.cli.order_options import is_for_people, is_terse
     from kalshi_cli.services.trading.reports.feed_silence import with_silence
     from kalshi_cli.services.trading.reports.status import run_status, status_notes, status_view, urgent_notes
     from kalshi_cli.views.runs import status_brief

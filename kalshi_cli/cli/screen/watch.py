@@ -17,6 +17,7 @@ from kalshi_cli.base.text import MIN_NAME_WIDTH, safe_text, shorten_name, shorte
 from kalshi_cli.base.units import Ts, pluralize, show_price, show_qty
 from kalshi_cli.cli.screen.live import REDRAW_MS, screen
 from kalshi_cli.cli.screen.output import wrap
+from kalshi_cli.cli.screen.render import levels_of
 from kalshi_cli.cli.screen.tables import GAP, ladder, one_grid
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.order_terms import BID
@@ -233,8 +234,6 @@ def draw_ladder(
     board: WatchBoard, env: str, now: Ts, depth: int, width: int, height: int, view_of: ViewOf = book_view
 ) -> RenderableType:
     """Return one order book, as deep as the screen is high; `view_of` is for the prices of YES or of NO."""
-    from kalshi_cli.cli.screen.render import levels_of
-
     line = next(iter(board.lines.values()))
     stale = board.stale_since(line, now)
     view = view_of(line.book, min(depth, max(1, (height - 5) // 2)))
