@@ -146,27 +146,23 @@ def _signals(resources: Resources, wanted: Input, bring: Bring, _markets: Market
     """
     from kalshi_cli.feeds.news_signals import FileFollower, PipeReader, SignalReader
 
+    def reader_of(name: str) -> SignalReader:
+        return SignalReader(name, resources.clock, bring, resources.tell)
+
     assert isinstance(wanted, SignalInput)
     source = wanted.source
     if source.startswith("webhook:"):
-        with _hook(
-            resources, source.removeprefix("webhook:"), SignalReader("webhook", resources.clock, bring, resources.tell)
-        ):
+        with _hook(resources, source.removeprefix("webhook:"), reader_of("webhook")):
             yield None
         return
     if source == "-":
-        with SignalReader("standard input", resources.clock, bring, resources.tell).run_in_thread(
-            PipeReader(_standard_input())
-        ) as piped:
+        with reader_of("standard input").run_in_thread(PipeReader(_standard_input())) as piped:
             yield piped
         return
     path = Path(source).expanduser()
     if not path.is_file():
         resources.tell(f"{path.name} does not exist yet; waiting for it")
-    tail, reader = (
-        FileFollower(path, from_start=wanted.from_start),
-        SignalReader(path.name, resources.clock, bring, resources.tell),
-    )
+    tail, reader = FileFollower(path, from_start=wanted.from_start), reader_of(path.name)
     reader.skip_existing(tail.before())
     with reader.run_in_thread(tail):
         yield reader

@@ -12,9 +12,9 @@ import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import duration_from_user, pluralize, show_money
-from kalshi_cli.cli.options import flags_of, require_extra, show_list, show_view
-from kalshi_cli.cli.parameters import choice_option, option
-from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, warn, write_out
+from kalshi_cli.cli.options import form_of, require_extra, show_list, show_view
+from kalshi_cli.cli.parameters import choice_option, duration_option, option
+from kalshi_cli.cli.screen.output import Format, chosen_fields, info, warn, write_out
 from kalshi_cli.cli.time_options import moment_of, show_period, when_option
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ LakeSeries = Annotated[
 ]
 LakeSince = Annotated[Any, when_option("--since", "Begin at this recorded time: 2026-05-13, 7d.")]
 LakeUntil = Annotated[Any, when_option("--until", "End before this recorded time.")]
+Results = Annotated[list[Path] | None, option("--results", "FILE", "Market results; repeatable.")]
+TickInterval = Annotated[Any, duration_option("--interval", "Recorded time between ticks, at most 10s (2s).")]
 LatencyMs = Annotated[int | None, option("--latency-ms", "N", "The same in milliseconds.", min=0, max=MAX_LATENCY_MS)]
 FillChoice = Annotated[Any, choice_option("--fills", FILLS, "Queue position: where canceled contracts stood.")]
 Phases = Annotated[
@@ -164,7 +166,7 @@ def strategy_failed(texts: Iterable[str]) -> KalshiError:
 
 def is_for_screen(ctx: typer.Context) -> bool:
     """Return whether a report is read on a screen, which leaves out its long lists."""
-    return (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN) and not chosen_fields()
+    return form_of(ctx) in (Format.TABLE, Format.PLAIN) and not chosen_fields()
 
 
 def show_report(
@@ -177,7 +179,7 @@ def show_report(
     from kalshi_cli.services.research.report.report_folder import earlier_report
     from kalshi_cli.services.research.report.saved import write_folder, write_page
 
-    form, on_screen = flags_of(ctx).form or default_format(), is_for_screen(ctx)
+    form, on_screen = form_of(ctx), is_for_screen(ctx)
     shown, below = _for_screen(view, is_table=form is Format.TABLE) if on_screen else (view, [])
     show_view(ctx, shown, title=title)
     info(*below)
@@ -224,7 +226,7 @@ def compare_reports(ctx: typer.Context, paths: Sequence[Path]) -> None:
         raise UsageError("compare takes two reports", hint="kalshi backtest compare a.json b.json")
     rows = compare(paths[0], paths[1], warn, info)
     warn(*own_orders(paths, "paper"))
-    form = flags_of(ctx).form or default_format()
+    form = form_of(ctx)
     if form not in (Format.TABLE, Format.PLAIN):
         show_list(ctx, ComparisonRow, rows)
         return

@@ -57,6 +57,11 @@ def flags_of(ctx: typer.Context) -> GlobalOptions:
     return flags
 
 
+def form_of(ctx: typer.Context) -> Format:
+    """Return the output format that was chosen, or that of the terminal or pipe."""
+    return flags_of(ctx).form or default_format()
+
+
 def load_config(
     ctx: typer.Context,
     needed: Sequence[str] | None = None,
@@ -249,11 +254,6 @@ def note_unsent(*facts: str) -> None:
 # -- the help of a command ------------------------------------------------------------------------------------------
 
 
-def _list_line(text: str | None) -> str:
-    """Return the first paragraph of a help text without its period: the line of a command in a list."""
-    return " ".join((text or "").partition("\n\n")[0].split()).removesuffix(".")
-
-
 def _without_period(text: str) -> str:
     """Return the help text of an option without the period of a single sentence, which may precede `[default: ...]`."""
     words, gap, extra = text.partition("  [")
@@ -331,9 +331,6 @@ class HelpCommand(WholeNames, TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_options(self, ctx, formatter)
 
-    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - never cut
-        return _list_line(self.help)
-
 
 class HelpGroup(WholeNames, TyperGroup):
     """A group that also takes the global options, and suggests the nearest command.
@@ -365,9 +362,6 @@ class HelpGroup(WholeNames, TyperGroup):
         )
         lines = fill(text, formatter.width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
         formatter.write(f"\n{lines}\n")
-
-    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - never cut
-        return _list_line(self.help)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         found = super().shell_complete(ctx, incomplete)

@@ -11,7 +11,7 @@ import typer
 
 from kalshi_cli.base.errors import RateLimitedError, UnreachableError
 from kalshi_cli.base.local_time import show_times
-from kalshi_cli.cli.options import agreed, flags_of, open_app, show_view
+from kalshi_cli.cli.options import agreed, flags_of, form_of, open_app, show_view
 from kalshi_cli.cli.parameters import DryRun, Yes, choice_option, duration_option, flag, option, subaccount_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_sentence
 
@@ -138,18 +138,18 @@ def is_terse(ctx: typer.Context) -> bool:
 
 def is_for_people(ctx: typer.Context) -> bool:
     """Return whether the output is a table, on a terminal or in a pipe, and not JSON, NDJSON or CSV."""
-    return (flags_of(ctx).form or default_format()) in (Format.TABLE, Format.PLAIN)
+    return form_of(ctx) in (Format.TABLE, Format.PLAIN)
 
 
 def shows_side_in_words(ctx: typer.Context) -> bool:
     """Return whether the chosen fields are for a terminal, and the side has no action beside it: `sell YES`."""
     names = chosen_fields()
-    return (flags_of(ctx).form or default_format()) is Format.TABLE and "side" in names and "action" not in names
+    return form_of(ctx) is Format.TABLE and "side" in names and "action" not in names
 
 
 def shows_every_field(ctx: typer.Context) -> bool:
     """Return whether stdout is text with every field, also those that a table leaves to the notices on stderr."""
-    return (flags_of(ctx).form or default_format()) is Format.PLAIN and not chosen_fields()
+    return form_of(ctx) is Format.PLAIN and not chosen_fields()
 
 
 def note_halt(ctx: typer.Context, resources: Resources) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.checked import check_period
@@ -94,6 +94,10 @@ def show_utc(ts: Ts) -> str:
 def when_option(name: str, text: str = SINCE) -> Any:
     """Return an option that takes a duration back from now, a date or a time."""
     return option(name, "WHEN", text, parser=typed_by(when_from_user))
+
+
+Since = Annotated[Any, when_option("--since")]
+Until = Annotated[Any, when_option("--until", UNTIL)]
 
 
 def year_of(year: int, zone: ZoneInfo) -> tuple[Ts, Ts]:

@@ -182,8 +182,8 @@ def _whole(raw: object) -> int:
 def _real(raw: object) -> float:
     try:
         value = float(_digits(raw))
-    except ValueError as error:
-        raise ValueError(f"must be a number, not {_quoted(raw)}") from error
+    except ValueError:
+        value = math.nan
     if not math.isfinite(value):
         raise ValueError(f"must be a number, not {_quoted(raw)}")
     return value

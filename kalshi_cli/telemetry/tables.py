@@ -98,7 +98,7 @@ class Tables:
         path = self._folder / TRADES
         try:
             _mend(path)
-            with open(path, "rb", opener=_private) as file:
+            with open(path, "rb", opener=open_own) as file:
                 if not (self._folder / DAYS).exists() or _end_at(file, end.size) != end:
                     return False
                 file.seek(end.size)
@@ -114,7 +114,7 @@ class Tables:
         if self._known is None:
             return None
         try:
-            with open(self._folder / TRADES, "rb", opener=_private) as file:
+            with open(self._folder / TRADES, "rb", opener=open_own) as file:
                 return _end_at(file, file.seek(0, os.SEEK_END))
         except OSError:
             return None
@@ -133,7 +133,7 @@ class Tables:
         path = self._folder / TRADES
         try:
             make_folder(self._folder)
-            with open(path, "a", encoding="utf-8", newline="", opener=_private) as file:
+            with open(path, "a", encoding="utf-8", newline="", opener=open_own) as file:
                 head = "" if file.tell() else csv_line(_TRADE)
                 file.write(head + "".join(csv_line(_cells(row, _TRADE)) for row in rows))
         except OSError as error:
@@ -154,7 +154,7 @@ class Tables:
                 days[day] = fresh
             make_folder(self._folder)
             draft = path.with_suffix(".draft")
-            with open(draft, "w", encoding="utf-8", newline="", opener=_private) as file:
+            with open(draft, "w", encoding="utf-8", newline="", opener=open_own) as file:
                 file.write(csv_line(_DAY))
                 file.write("".join(csv_line(days[day].values()) for day in sorted(days)))
             draft.replace(path)
@@ -184,10 +184,6 @@ def _written(key: Iterable[str]) -> tuple[str, ...]:
     return tuple(csv_text(safe_text(part)) for part in key)
 
 
-def _private(path: str, flags: int) -> int:
-    return open_own(path, flags)
-
-
 def _cells(row: msgspec.Struct, of: Mapping[str, Cell]) -> list[str]:
     """Return the cells of a row: a missing value is empty, external text never becomes a formula."""
     cells = []
@@ -202,7 +198,7 @@ def _read(path: Path, of: Mapping[str, Cell]) -> list[dict[str, str]]:
     """Return the rows of a file, none if it does not exist. Raises ValueError if it has different columns."""
     if not os.path.lexists(path):
         return []
-    with open(path, encoding="utf-8", newline="", opener=_private) as file:
+    with open(path, encoding="utf-8", newline="", opener=open_own) as file:
         reader = csv.DictReader(file, strict=True)
         if list(reader.fieldnames or ()) != list(of):
             raise ValueError("it has different columns; move it away")
@@ -216,7 +212,7 @@ def _mend(path: Path) -> None:
     """Remove a last line that a crash cut short; its trade is written again."""
     if not os.path.lexists(path):
         return
-    with open(path, "r+b", opener=_private) as file:
+    with open(path, "r+b", opener=open_own) as file:
         size = start = file.seek(0, os.SEEK_END)
         text = b""
         while start and b"\n" not in text:

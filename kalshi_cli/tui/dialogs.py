@@ -70,6 +70,11 @@ KEYS = (
 class PlanDialog(ModalScreen[bool]):
     """Shows a plan, the seconds in which it may be executed, and what has changed since; the base of both questions."""
 
+    answers: ClassVar[str]
+    """Which keys answer now."""
+    back: ClassVar[str]
+    """Which key goes back, where the plan can no longer be agreed to."""
+
     def __init__(self, words: str, clock: Clock, key: str) -> None:
         super().__init__()
         self.plan: Plan[Any] | None = None
@@ -149,11 +154,8 @@ class PlanDialog(ModalScreen[bool]):
         else:
             self._say("left", f"{math.ceil(left_s)} s left", "dim" if left_s > LAST_S else "bold red")
         is_early = self._clock.monotonic() < self._early_ends
-        self._say("answers", self._early if is_early else self.answer_words(change), "bold" if is_early else "dim")
-
-    def answer_words(self, change: Change) -> str:
-        """Return which keys answer now."""
-        return "" if change.is_void else "Esc back"
+        words = self.back if change.is_void or left_s <= 0 else self.answers
+        self._say("answers", self._early if is_early else words, "bold" if is_early else "dim")
 
     def _say(self, part: str, words: str, style: str) -> None:
         found = self.query_one(f"#{part}", Static)
@@ -180,6 +182,7 @@ class ConfirmDialog(PlanDialog):
     """
 
     CSS = BOX.format(name="ConfirmDialog")
+    answers, back = "y yes   n no", "n back"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n,escape,enter,q", "answer(False)", "No"),
         *SCROLL,
@@ -196,10 +199,6 @@ class ConfirmDialog(PlanDialog):
             self._early, self._early_ends = "Wait a second, then y to agree   n no", self._quiet_since + QUIET_S
         self._look()
 
-    def answer_words(self, change: Change) -> str:
-        """Return which keys answer now."""
-        return "n back" if change.is_void or self._left_s() <= 0 else "y yes   n no"
-
 
 class WordDialog(PlanDialog):
     """Shows a plan and asks for a word. Opens before the plan is made, so that the word has a place at once.
@@ -208,6 +207,7 @@ class WordDialog(PlanDialog):
     """
 
     CSS = BOX.format(name="WordDialog")
+    answers, back = "Enter confirms   Esc cancels", "Esc back"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "answer(False)", "No"), *SCROLL]
 
     def __init__(self, words: str, word: str, clock: Clock, key: str) -> None:
@@ -235,10 +235,6 @@ class WordDialog(PlanDialog):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Keep the text from the search of the screen below."""
         event.stop()
-
-    def answer_words(self, change: Change) -> str:
-        """Return which keys answer now."""
-        return "Esc back" if change.is_void or self._left_s() <= 0 else "Enter confirms   Esc cancels"
 
     def close_without_plan(self) -> None:
         """Close, because no plan could be made."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import asdict
+
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.views.formats import SignedMoney
@@ -31,18 +33,13 @@ class FillExport(FillRow, frozen=True, kw_only=True):
 def fill_export(fill: Fill, order: Order | None, row: AccountFillRow) -> FillExport:
     """Return a fill with the strategy and fair value of its order; `row` is the same fill in `kalshi fills`."""
     fair = order.fair if order is not None else None
-    return FillExport.of(
-        fill,
+    return FillExport(
+        **asdict(row),
+        subaccount=fill.subaccount,
         client_order_id=fill.client_order_id or (order.client_order_id if order is not None else ""),
         strategy=(order.strategy or None) if order is not None else None,
         fair=fair,
         edge=None if fair is None else Price(fill.side.sign * (fair - fill.price)),
-        action=row.action,
-        side=row.side,
-        side_price=row.side_price,
-        value=row.value,
-        closed=row.closed,
-        typed_side=row.typed_side,
     )
 
 

@@ -12,22 +12,13 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from kalshi_cli.base.units import Qty
-from kalshi_cli.core.model.order_terms import OwnTerms, fill_terms, own_terms, typed_terms
+from kalshi_cli.core.model.order_terms import OwnTerms as OwnTerms
+from kalshi_cli.core.model.order_terms import fill_terms as fill_terms
+from kalshi_cli.core.model.order_terms import own_terms
+from kalshi_cli.core.model.order_terms import typed_terms as typed_terms
 from kalshi_cli.views.orders import OrderChangeView, OrderRow, QueueRow
 from kalshi_cli.views.portfolio import HoldingRow, PortfolioView
 from kalshi_cli.views.row import own_amount, own_price
-
-__all__ = [
-    "HeldByMarket",
-    "OwnTerms",
-    "fill_terms",
-    "held_by_market",
-    "in_own_terms",
-    "order_terms",
-    "own_terms",
-    "typed_terms",
-    "with_orders_as_meant",
-]
 
 HeldByMarket = Mapping[tuple[int, str], Qty]
 """Positions by subaccount and market, negative for NO."""

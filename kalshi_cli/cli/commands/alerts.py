@@ -27,7 +27,6 @@ app = CommandGroup(
 )
 
 What = Annotated[str, argument("CODE[:SUBJECT]", "Alert code, optionally with a subject; * matches any text")]
-Paper = Annotated[bool, flag("--paper", "Alerts of paper trading")]
 
 MAX_RUNBOOKS = 3
 """Codes of active alerts whose runbook is named, the gravest first."""
@@ -37,7 +36,7 @@ MAX_ENDED, MAX_ENDED_LENGTH = 5, 80
 
 
 @app.command("list")
-def list_(ctx: typer.Context, paper: Paper = False) -> None:
+def list_(ctx: typer.Context, paper: price_alerts.Paper = False) -> None:
     """List alerts, undelivered notices and silences.
 
     List active and recent alerts, notices that a channel did not receive, silences, and the state of each alert
@@ -149,7 +148,7 @@ def silence(
         bool, flag("--until-over", "Only the alerts active now, until they end, at most 7d or --for")
     ] = False,
     reason: Annotated[str, option("--reason", "TEXT", "Reason, shown by `kalshi alerts list`")] = "",
-    paper: Paper = False,
+    paper: price_alerts.Paper = False,
 ) -> None:
     """Silence alerts for a time, or until they end.
 
@@ -181,7 +180,7 @@ def silence(
 
 
 @app.command("silences")
-def silences(ctx: typer.Context, paper: Paper = False) -> None:
+def silences(ctx: typer.Context, paper: price_alerts.Paper = False) -> None:
     """List silences.
 
     \b
@@ -195,7 +194,7 @@ def silences(ctx: typer.Context, paper: Paper = False) -> None:
 
 
 @app.command("unsilence")
-def unsilence(ctx: typer.Context, what: What, paper: Paper = False) -> None:
+def unsilence(ctx: typer.Context, what: What, paper: price_alerts.Paper = False) -> None:
     """End a silence.
 
     End a silence before its time. Exit code 0 also where nothing was silenced.
@@ -213,7 +212,7 @@ def unsilence(ctx: typer.Context, what: What, paper: Paper = False) -> None:
 
 
 @app.command("retry")
-def retry(ctx: typer.Context, paper: Paper = False) -> None:
+def retry(ctx: typer.Context, paper: price_alerts.Paper = False) -> None:
     """Send undelivered notices again.
 
     Put undeliverable notices back in the queue, and send everything that has not been delivered yet.

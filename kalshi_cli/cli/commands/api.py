@@ -14,10 +14,10 @@ from urllib.parse import parse_qsl
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, flags_of, note_unsent, open_services, show_done
+from kalshi_cli.cli.options import CommandGroup, flags_of, form_of, note_unsent, open_services, show_done
 from kalshi_cli.cli.order_options import executed
 from kalshi_cli.cli.parameters import DryRun, argument, flag, option
-from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
+from kalshi_cli.cli.screen.output import Format, info, write_out
 
 app = CommandGroup("Send a signed request to any API path.")
 
@@ -134,7 +134,7 @@ def api(
 
 def _checked_form(ctx: typer.Context, method: str, *, paginate: bool) -> Format:
     """Return the output format. UsageError, before a request is sent, for options that do not fit the method."""
-    form, names = flags_of(ctx).form or default_format(), flags_of(ctx).fields
+    form, names = form_of(ctx), flags_of(ctx).fields
     if method not in METHODS:
         raise UsageError(f"Invalid method: {method[:20]!r}", hint=f"use one of {', '.join(METHODS)}")
     if paginate and method != "GET":

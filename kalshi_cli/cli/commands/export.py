@@ -11,14 +11,11 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list
 from kalshi_cli.cli.parameters import choice_option, flag, option
 from kalshi_cli.cli.screen.output import Format, chosen_fields
-from kalshi_cli.cli.time_options import UNTIL, note_realized_only, when, when_option, year_of
+from kalshi_cli.cli.time_options import Since, Until, note_realized_only, when, when_option, year_of
 
 app = CommandGroup("Export fills, P&L and tax lots.\n\nWrites the full history, as CSV unless --format says otherwise.")
 
 KEYS = ("day", "month", "market", "event", "series", "strategy")
-
-Since = Annotated[Any, when_option("--since")]
-Until = Annotated[Any, when_option("--until", UNTIL)]
 
 
 @app.command("fills")

@@ -10,7 +10,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list
 from kalshi_cli.cli.parameters import LIMIT_OR_ALL, argument, choice_option, flag, limit_option, option, ticker
 from kalshi_cli.cli.screen.output import chosen_fields
-from kalshi_cli.cli.time_options import UNTIL, when, when_option
+from kalshi_cli.cli.time_options import Since, Until, when, when_option
 
 app = CommandGroup("Trades and candles.")
 
@@ -22,8 +22,8 @@ CANDLES_SINCE = "How far back: 3h, 7d or a date; by default 3h, 7d or 90d, by th
 def trades(
     ctx: typer.Context,
     name: Annotated[str, ticker()],
-    since: Annotated[Any, when_option("--since")] = None,
-    until: Annotated[Any, when_option("--until", UNTIL)] = None,
+    since: Since = None,
+    until: Until = None,
     limit: Annotated[int, limit_option("Maximum number of trades, newest first")] = 50,
     everything: Annotated[bool, flag("--all", "No limit.")] = False,
 ) -> None:
@@ -51,7 +51,7 @@ def candles(
     event: Annotated[str, option("--event", "EVENT", "All markets of this event instead.")] = "",
     interval: Annotated[str, choice_option("--interval", INTERVALS, "Length of a candle.")] = "1h",
     since: Annotated[Any, when_option("--since", CANDLES_SINCE)] = None,
-    until: Annotated[Any, when_option("--until", UNTIL)] = None,
+    until: Until = None,
     plot: Annotated[bool, flag("--plot", "Draw a chart; not with --json.")] = False,
 ) -> None:
     """Show price history as candles, with a chart.

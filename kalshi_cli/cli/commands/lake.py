@@ -10,11 +10,11 @@ import typer
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize
-from kalshi_cli.cli.backtest_files import joined
+from kalshi_cli.cli.backtest_files import Results, joined
 from kalshi_cli.cli.options import CommandGroup, open_services, show_list, show_view
 from kalshi_cli.cli.parameters import LakeFolder, argument, flag, option
 from kalshi_cli.cli.screen.output import info
-from kalshi_cli.cli.time_options import when, when_option
+from kalshi_cli.cli.time_options import Since, when, when_option
 
 app = CommandGroup(
     "Manage the lake of research data.\n\n"
@@ -29,7 +29,7 @@ Series = Annotated[str | None, option("--series", "SERIES", "Only this series.")
 def import_files(
     ctx: typer.Context,
     files: Annotated[list[Path], argument("FILE...", "Recordings, .csv of outside prices, .json of results.")],
-    results: Annotated[list[Path] | None, option("--results", "FILE", "Market results; repeatable.")] = None,
+    results: Results = None,
     lake: LakeFolder = None,
 ) -> None:
     """Import recordings, outside prices and results.
@@ -140,7 +140,7 @@ def export(
     table: Annotated[str, argument("TABLE", "book_changes, trades, tickers, markets, ...")],
     out: Annotated[Path, option("--out", "FILE", "File to write, .parquet or .csv.")],
     series: Series = None,
-    since: Annotated[Any, when_option("--since")] = None,
+    since: Since = None,
     until: Annotated[Any, when_option("--until", "Only before this time: 2026-11-02, 2h.")] = None,
     lake: LakeFolder = None,
 ) -> None:

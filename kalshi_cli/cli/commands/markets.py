@@ -10,7 +10,7 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.commands.pickers import pick_market
 from kalshi_cli.cli.commands.watch import PriceSide, watch_book
-from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list
+from kalshi_cli.cli.options import CommandGroup, flags_of, form_of, open_services, show_list
 from kalshi_cli.cli.parameters import (
     LIMIT_OR_ALL,
     All,
@@ -22,7 +22,7 @@ from kalshi_cli.cli.parameters import (
     option,
     ticker,
 )
-from kalshi_cli.cli.screen.output import Format, default_format
+from kalshi_cli.cli.screen.output import Format
 
 app = CommandGroup("List markets and order books.")
 
@@ -120,7 +120,7 @@ def orderbook(
         return
     with open_services(ctx) as kalshi:
         read = kalshi.markets.order_books if side == "yes" else kalshi.markets.no_order_books
-        tickers, form, own = [name.upper() for name in names], flags_of(ctx).form or default_format(), NO_LEVELS
+        tickers, form, own = [name.upper() for name in names], form_of(ctx), NO_LEVELS
         views = read(tickers, depth, size)
         if len(tickers) == 1 and form is Format.TABLE:
             own = own_levels(kalshi.resources, tickers[0], side)

@@ -13,7 +13,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli import backtest_files
 from kalshi_cli.cli.options import CommandGroup, open_services, require_extra, show_view
 from kalshi_cli.cli.order_options import shows_every_field
-from kalshi_cli.cli.parameters import LakeFolder, argument, choice_option, duration_option, flag, option
+from kalshi_cli.cli.parameters import LakeFolder, argument, choice_option, flag, option
 from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:
@@ -27,13 +27,11 @@ Ranges = Annotated[
 ]
 Holdout = Annotated[float, option("--holdout", "N", "Share of the recordings, the latest, kept apart.", min=0, max=0.9)]
 OpenHoldout = Annotated[bool, flag("--open-holdout", "Judge the choice on the holdout; only once for a study.")]
-Results = Annotated[list[Path] | None, option("--results", "FILE", "Market results; repeatable.")]
 SamplerChoice = Annotated[Any, choice_option("--sampler", ("tpe", "random", "grid"), "How trials are chosen (tpe).")]
 OneFillModel = Annotated[
     Any, choice_option("--fills", backtest_files.FILLS[:-1], "Queue position: where canceled contracts stood.")
 ]
 Gaps = Annotated[str, choice_option("--gaps", ("refuse", "forget", "ignore"), "What to do where data was lost.")]
-TickInterval = Annotated[Any, duration_option("--interval", "Recorded time between ticks, at most 10s (2s).")]
 Jobs = Annotated[int | None, option("--jobs", "N", "Local worker processes (one for each core).", min=1, max=64)]
 Scheduler = Annotated[str | None, option("--scheduler", "ADDRESS", "Use the workers of a Dask scheduler.")]
 app = CommandGroup("Search for the parameters of a strategy.")
@@ -54,7 +52,7 @@ def optimize(
     prune: Annotated[bool, typer.Option("--prune/--no-prune", help="End poor trials early.")] = True,
     seed: Annotated[int, option("--seed", "N", "Seed of the sampler.", min=0)] = 1,
     study: Annotated[Path | None, option("--study", "FILE", "Study file, to resume it.")] = None,
-    results: Results = None,
+    results: backtest_files.Results = None,
     lake: LakeFolder = None,
     series: backtest_files.LakeSeries = None,
     tickers: backtest_files.PlayedMarkets = None,
@@ -63,7 +61,7 @@ def optimize(
     latency: backtest_files.Latency = None,
     latency_ms: backtest_files.LatencyMs = None,
     fills: OneFillModel = "proportional",
-    interval: TickInterval = None,
+    interval: backtest_files.TickInterval = None,
     gaps: Gaps = "forget",
     jobs: Jobs = None,
     scheduler: Scheduler = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, account_of, flags_of, open_services, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, account_of, flags_of, form_of, open_services, show_list, show_view
 from kalshi_cli.cli.order_options import is_for_people, is_terse, note_halt, note_pause, shows_side_in_words
 from kalshi_cli.cli.parameters import (
     LIMIT_OR_ALL,
@@ -22,8 +22,8 @@ from kalshi_cli.cli.parameters import (
     option,
     subaccount_option,
 )
-from kalshi_cli.cli.screen.output import ROUNDED, Format, chosen_fields, default_format, info
-from kalshi_cli.cli.time_options import UNTIL, note_realized_only, when, when_option
+from kalshi_cli.cli.screen.output import ROUNDED, Format, chosen_fields, info
+from kalshi_cli.cli.time_options import Since, Until, note_realized_only, when
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,8 +53,6 @@ def _one_ticker(name: str) -> str:
 
 
 OneTicker = Annotated[str, option("--ticker", "TICKER", "Only this market.", callback=_one_ticker)]
-Since = Annotated[Any, when_option("--since")]
-Until = Annotated[Any, when_option("--until", UNTIL)]
 
 
 @app.command("portfolio")
@@ -75,7 +73,7 @@ def portfolio(ctx: typer.Context, paper: Paper = False) -> None:
 
     with open_services(ctx) as kalshi:
         view, title = account_of(kalshi, paper=paper).portfolio(), f"Portfolio ({_name(kalshi, paper=paper)})"
-        if flags_of(ctx).verbose or (flags_of(ctx).form or default_format()) is not Format.TABLE:
+        if flags_of(ctx).verbose or form_of(ctx) is not Format.TABLE:
             if is_for_people(ctx):
                 view = with_orders_as_meant(view)
             show_view(ctx, view, title=title, now=kalshi.now)

@@ -136,11 +136,11 @@ def run(
     kalshi alerts run
     kalshi alerts run --interval 30s
     """
-    from kalshi_cli.cli.screen.live import SIGNALS, live_format
+    from kalshi_cli.cli.screen.live import live_format
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.services.monitoring.price_alerts import FIRED_CODES
     from kalshi_cli.services.trading.reports.live_events import alert_row
-    from kalshi_cli.services.trading.stop_signals import StopSignals
+    from kalshi_cli.services.trading.stop_signals import SIGNALS, StopSignals
     from kalshi_cli.views.live import RecentAlertRow
 
     if not MIN_INTERVAL_S <= interval <= MAX_INTERVAL_S:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, flags_of
+from kalshi_cli.cli.options import CommandGroup, form_of
 from kalshi_cli.cli.parameters import argument
-from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_markdown
+from kalshi_cli.cli.screen.output import Format, chosen_fields, info, write_markdown
 
 app = CommandGroup("Show step-by-step instructions for an incident.")
 
@@ -33,7 +33,7 @@ def runbook(
     from kalshi_cli.services.monitoring import runbooks
     from kalshi_cli.views.runbooks import RunbookRow, RunbookView
 
-    form = flags_of(ctx).form or default_format()
+    form = form_of(ctx)
     if not name:
         render_rows(RunbookRow, [RunbookRow.of(each) for each in runbooks.runbooks()], form, title="runbooks")
         info("To read one: `kalshi runbook NAME`, or an alert code: `kalshi runbook DAILY_LOSS`")

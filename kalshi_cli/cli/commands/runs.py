@@ -44,11 +44,9 @@ Recordings = Annotated[
     list[Path] | None, argument("FILE...", "Recordings or files of outside prices; with --plot, a FILE.svg to write.")
 ]
 MoreRecordings = Annotated[list[Path] | None, option("--data", "FILE", "The same as FILE; repeatable.")]
-Results = Annotated[list[Path] | None, option("--results", "FILE", "Market results; repeatable.")]
 Holes = Annotated[
     str, choice_option("--gaps", ("refuse", "forget", "ignore"), "What to do where data was lost.", "--holes")
 ]
-TickInterval = Annotated[Any, duration_option("--interval", "Recorded time between ticks, at most 10s (2s).")]
 Plot = Annotated[bool, flag("--plot", "Draw the equity curve, on the terminal or into FILE.svg.")]
 
 
@@ -205,11 +203,11 @@ def backtest(
     strategy: Names = "",
     files: Recordings = None,
     data: MoreRecordings = None,
-    results: Results = None,
+    results: backtest_files.Results = None,
     latency: backtest_files.Latency = None,
     latency_ms: backtest_files.LatencyMs = None,
     fills: backtest_files.FillChoice = "proportional",
-    interval: TickInterval = None,
+    interval: backtest_files.TickInterval = None,
     phases: backtest_files.Phases = 1,
     param: Compared = None,
     jobs: Jobs = None,

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, flags_of
+from kalshi_cli.cli.options import CommandGroup, form_of
 from kalshi_cli.cli.parameters import argument
-from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, write_out
+from kalshi_cli.cli.screen.output import Format, chosen_fields, info, write_out
 
 app = CommandGroup("Show the JSON schema of what a command prints.")
 
@@ -41,7 +41,7 @@ def schema(
     from kalshi_cli.views.formats import TruncatableText
     from kalshi_cli.views.schema import ERROR_SCHEMA, SchemaRow, all_views, schema_document, schema_of
 
-    form = flags_of(ctx).form or default_format()
+    form = form_of(ctx)
     if not name:
         listed = {view: commands_of(kind) for view, kind in all_views().items()}
         if form is Format.TABLE:

@@ -152,7 +152,7 @@ def _end(watching: WatchSession) -> None:
 
     UnreachableError where the watch was not live when its duration ended.
     """
-    from kalshi_cli.cli.screen.live import SIGNALS
+    from kalshi_cli.services.trading.stop_signals import SIGNALS
 
     if watching.is_over:
         lines = list(watching.board.lines.values())
@@ -188,10 +188,11 @@ def _books(watching: WatchSession, depth: int, view_of: Callable[[OrderBook, int
 def watch_status(ctx: typer.Context, *, is_paper: bool) -> None:
     """Run `kalshi status --watch`: read the state file every second."""
     from kalshi_cli.app.watching import statuses
-    from kalshi_cli.cli.screen.live import SIGNALS, live_format, screen
+    from kalshi_cli.cli.screen.live import live_format, screen
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.services.trading.reports.feed_silence import with_silence
     from kalshi_cli.services.trading.reports.status import status_notes, status_view
+    from kalshi_cli.services.trading.stop_signals import SIGNALS
     from kalshi_cli.views.runs import StatusView
 
     form, config = live_format(flags_of(ctx).form), load_config(ctx)

@@ -29,6 +29,11 @@ class WholeNames:
         lines = str(formatter.getvalue()).replace(_UNBROKEN, "-").rstrip("\n").split("\n")
         return "\n".join(_example(line, formatter.width) for line in lines)
 
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - never cut
+        """Return the first paragraph of the help without its period: the line of a command in a list."""
+        text: str = self.help or ""  # type: ignore[attr-defined]
+        return " ".join(text.partition("\n\n")[0].split()).removesuffix(".")
+
 
 def _example(line: str, width: int) -> str:
     """Return a line of help; an example that is too long is broken between words, to be copied whole."""

@@ -72,9 +72,6 @@ _INDENT = "    "
 
 # -- screens ------------------------------------------------------------------------------------------------------
 
-SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
-"""Exit codes after a signal of a command that only reads."""
-
 REDRAW_MS = 150
 """The least time between two drawings of a screen."""
 
