@@ -27,101 +27,52 @@ from kalshi_cli.cli.screen import output
 from kalshi_cli.cli.screen.help_text import write_list
 from kalshi_cli.cli.unknown_options import option_hint
 
-SECTIONS: dict[str, dict[str, str]] = {
-    "Get started": {
-        "init": "init",
-        "health-check": "health",
-        "config": "config",
-        "sim": "simulator",
-        "runbook": "runbook",
-    },
-    "Markets": {
-        "markets": "markets",
-        "market": "market",
-        "orderbook": "markets",
-        "trades": "history",
-        "candles": "history",
-        "watch": "watch",
-        "watchlist": "watchlist",
-        "scan": "scan",
-        "events": "events",
-        "event": "events",
-        "series": "events",
-        "series-info": "events",
-        "exchange": "market",
-    },
-    "Orders": {
-        "buy": "short_orders",
-        "sell": "short_orders",
-        "cancel": "orders",
-        "order": "orders",
-        "close": "close",
-        "flatten": "close",
-        "cancel-all": "cancel_all",
-        "resume": "halts",
-        "lock": "locks",
-        "unlock": "locks",
-    },
-    "Portfolio": {
-        "portfolio": "portfolio",
-        "balance": "portfolio",
-        "positions": "portfolio",
-        "fills": "portfolio",
-        "settlements": "portfolio",
-        "pnl": "portfolio",
-        "execution": "execution",
-        "export": "export",
-        "top": "top",
-        "serve": "serve",
-    },
-    "Automated trading": {
-        "trade": "runs",
-        "strategies": "strategies",
-        "status": "runs",
-        "why": "why",
-        "pause": "halts",
-        "stop": "halts",
-    },
-    "Research": {
-        "record": "runs",
-        "backtest": "runs",
-        "data": "lake",
-        "optimize": "optimize",
-    },
-    "Monitoring": {
-        "check": "check",
-        "alerts": "alerts",
-        "state": "state",
-    },
-    "Account and funds": {
-        "transfer": "transfer",
-        "allocation": "allocation",
-        "subaccounts": "subaccounts",
-        "deposits": "cash_history",
-        "withdrawals": "cash_history",
-        "keys": "cash_history",
-        "limits": "limits",
-    },
-    "Advanced": {
-        "rfq": "rfq",
-        "quote": "quote",
-        "combos": "combos",
-        "catalog": "catalog",
-        "live": "market_data",
-        "milestones": "market_data",
-        "incentives": "market_data",
-        "targets": "market_data",
-        "tags": "market_data",
-        "api": "api",
-        "schema": "schema",
-    },
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Get started": ("init", "health-check", "config", "sim", "runbook"),
+    "Markets": (
+        "markets", "market", "orderbook", "trades", "candles", "watch", "watchlist", "scan", "events", "event",
+        "series", "series-info", "exchange",
+    ),
+    "Orders": ("buy", "sell", "cancel", "order", "close", "flatten", "cancel-all", "resume", "lock", "unlock"),
+    "Portfolio": (
+        "portfolio", "balance", "positions", "fills", "settlements", "pnl", "execution", "export", "top", "serve",
+    ),
+    "Automated trading": ("trade", "strategies", "status", "why", "pause", "stop"),
+    "Research": ("record", "backtest", "data", "optimize"),
+    "Monitoring": ("check", "alerts", "state"),
+    "Account and funds": ("transfer", "allocation", "subaccounts", "deposits", "withdrawals", "keys", "limits"),
+    "Advanced": (
+        "rfq", "quote", "combos", "catalog", "live", "milestones", "incentives", "targets", "tags", "api", "schema",
+    ),
+}  # fmt: skip
+"""Every command, in the order of the help."""
+
+_FILES: dict[str, tuple[str, ...]] = {
+    "cash_history": ("deposits", "withdrawals", "keys"),
+    "close": ("flatten",),
+    "events": ("event", "series", "series-info"),
+    "halts": ("resume", "pause", "stop"),
+    "health": ("health-check",),
+    "history": ("trades", "candles"),
+    "lake": ("data",),
+    "locks": ("lock", "unlock"),
+    "market": ("exchange",),
+    "market_data": ("live", "milestones", "incentives", "targets", "tags"),
+    "markets": ("orderbook",),
+    "orders": ("cancel", "order"),
+    "portfolio": ("balance", "positions", "fills", "settlements", "pnl"),
+    "runs": ("trade", "status", "record", "backtest"),
+    "short_orders": ("buy", "sell"),
+    "simulator": ("sim",),
 }
-"""Every command, and the file in `commands` that implements it. A file is imported when its command runs."""
+"""The commands that are not in a file of `commands` with their own name. A file is imported when its command runs."""
 
 BASIC_SECTIONS = 4
 """The number of sections that `kalshi` prints without a command."""
 
-ENTRIES = {name: file for section in SECTIONS.values() for name, file in section.items()}
+_FILE_OF = {name: file for file, names in _FILES.items() for name in names}
+ENTRIES = {name: _FILE_OF.get(name, name.replace("-", "_")) for names in SECTIONS.values() for name in names}
+"""Every command, and the file in `commands` that implements it."""
 
 ALIASES = {"doctor": "health-check", "catalogue": "catalog"}
 """Other names of commands, which the help does not list."""
