@@ -130,27 +130,21 @@ def _show_default_environment(config: Config) -> None:
 
 
 def environment_of(
-    ctx: typer.Context,
-    needed: Sequence[str] | None = None,
-    flags: Mapping[str, object] | None = None,
-    *,
-    tell: Callable[[str], None] = warn,
+    ctx: typer.Context, flags: Mapping[str, object] | None = None, *, tell: Callable[[str], None] = warn
 ) -> Environment:
     """Return the environment of the global options and `flags`. `tell` shows warnings: `info` not with `--quiet`."""
     from kalshi_cli.app.environment import Environment
 
-    return Environment(load_config(ctx, needed, flags), tell, info)
+    return Environment(load_config(ctx, more=flags), tell, info)
 
 
 @contextmanager
-def open_app(
-    ctx: typer.Context, *, needed: Sequence[str] | None = None, flags: Mapping[str, object] | None = None
-) -> Iterator[Resources]:
-    """Open the resources that the global options and `flags` choose, for use in a `with`.
+def open_app(ctx: typer.Context) -> Iterator[Resources]:
+    """Open the resources that the global options choose, for use in a `with`.
 
     `--quiet` suppresses the warnings too: a script that reads the error from stderr needs it alone.
     """
-    with environment_of(ctx, needed, flags, tell=info) as environment:
+    with environment_of(ctx, tell=info) as environment:
         yield environment.open()
 
 

@@ -269,7 +269,7 @@ class StatusView(OutputRow, frozen=True, kw_only=True):
     ends: Ts | None
 
     named = names(
-        running="is_running", state="state", paused="halt.is_pause", state_code="halt.code",
+        running="is_running", paused="halt.is_pause", state_code="halt.code",
         state_reason="halt.reason", state_since="halt.since", strategy="cycle.strategy",
         started="cycle.started", last_cycle="cycle.completed", cycles="cycle.cycles",
         no_book="running.no_book", waiting="running.waiting", cash="running.cash",

@@ -34,11 +34,10 @@ class SimulatorStatusView(OutputRow, frozen=True, kw_only=True):
     ends: Ts | None
 
     named = names(
-        done="report.done", time="report.time", paused="report.pause", paused_shards="report.shards",
+        done="report.done", paused="report.pause", paused_shards="report.shards",
         resumes="report.resumes", inactive="report.inactive", disputed="report.disputed",
         shuffle="report.shuffle", streams="report.streams", open_markets="report.markets",
-        pid="announced.pid", since="announced.since", rest_url="announced.rest_url",
-        connections="report.connections", ends="report.ends",
+        pid="announced.pid", rest_url="announced.rest_url", connections="report.connections",
     )  # fmt: skip
     screen = (
         "done", "served", "time", "clock_ahead_s", "paused", "paused_shards", "resumes", "inactive", "disputed",
