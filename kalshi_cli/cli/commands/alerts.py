@@ -14,11 +14,11 @@ from kalshi_cli.cli.options import CommandGroup, flags_of, home_of, open_service
 from kalshi_cli.cli.order_options import is_terse
 from kalshi_cli.cli.parameters import argument, duration_option, flag, option
 from kalshi_cli.cli.screen.output import info, warn
+from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL, AlertRow, AlertsView, DeliveryRow, RetriedView, SilenceRow
 from kalshi_cli.views.formats import TruncatableText, format_time
 
 if TYPE_CHECKING:
     from kalshi_cli.cli.screen.brief import AlertsScreen
-    from kalshi_cli.views.alerts import AlertRow, AlertsView
 
 app = CommandGroup(
     "Show, test and silence alerts.\n\n"
@@ -46,8 +46,6 @@ def list_(ctx: typer.Context, paper: price_alerts.Paper = False) -> None:
     kalshi alerts
     kalshi alerts list --json
     """
-    from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL
-
     with open_services(ctx) as kalshi:
         home = home_of(kalshi.resources, paper=paper)
         view = kalshi.monitoring.alerts(home)
@@ -120,8 +118,6 @@ def try_(
     kalshi alerts test
     kalshi alerts test phone
     """
-    from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL, DeliveryRow
-
     with open_services(ctx, warn) as kalshi:
         rows = kalshi.monitoring.send_test_notices(sink)
         if not rows:
@@ -186,8 +182,6 @@ def silences(ctx: typer.Context, paper: price_alerts.Paper = False) -> None:
     \b
     kalshi alerts silences
     """
-    from kalshi_cli.views.alerts import SilenceRow
-
     with open_services(ctx) as kalshi:
         found = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper)).silences
         show_list(ctx, SilenceRow, found, empty="Nothing is silenced")
@@ -220,8 +214,6 @@ def retry(ctx: typer.Context, paper: price_alerts.Paper = False) -> None:
     \b
     kalshi alerts retry
     """
-    from kalshi_cli.views.alerts import RetriedView
-
     with open_services(ctx, warn) as kalshi:
         woken, waiting = kalshi.monitoring.retry_alerts(home_of(kalshi.resources, paper=paper))
         view = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper))

@@ -12,6 +12,7 @@ from kalshi_cli.base.units import pluralize, show_price
 from kalshi_cli.cli.options import CommandGroup, flags_of, home_of, open_services, show_list, show_view
 from kalshi_cli.cli.parameters import argument, duration_option, flag, price_option, ticker
 from kalshi_cli.cli.screen.output import Format, info, warn, write_sentence
+from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL, PriceAlertRow
 from kalshi_cli.views.formats import format_clock
 from kalshi_cli.views.row import own_price
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kalshi_cli.app.kalshi import Kalshi
-    from kalshi_cli.views.alerts import PriceAlertRow
 
 app = CommandGroup()
 
@@ -61,8 +61,6 @@ def add(
 
 def _warn_without_channel(kalshi: Kalshi, where: str) -> None:
     """Say where an alert is shown if there is no channel to send it to, and how to add one."""
-    from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL
-
     if not kalshi.resources.config.alerts.channels:
         info(f"{NO_CHANNEL}: {where}. Next: {ADD_CHANNEL}")
 
@@ -87,8 +85,6 @@ def prices(ctx: typer.Context, paper: Paper = False) -> None:
     \b
     kalshi alerts prices
     """
-    from kalshi_cli.views.alerts import PriceAlertRow
-
     with open_services(ctx) as kalshi:
         rows = kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper)).list()
         show_list(
@@ -111,8 +107,6 @@ def remove(
     \b
     kalshi alerts remove 1
     """
-    from kalshi_cli.views.alerts import PriceAlertRow
-
     with open_services(ctx) as kalshi:
         rows = kalshi.monitoring.price_alerts(home_of(kalshi.resources, paper=paper)).remove(*ids)
         info(f"Removed: {', '.join(row.alert_id for row in rows)}")

@@ -16,6 +16,14 @@ from kalshi_cli.cli.backtest_files import strategy_failed
 from kalshi_cli.cli.options import show_list
 from kalshi_cli.cli.screen.output import info, warn
 from kalshi_cli.cli.screen.progress import progress
+from kalshi_cli.services.research.backtest import NO_BOUNDS, BacktestRequest, decisive_rules
+from kalshi_cli.services.research.report.made_with import recordings_of, settings_of_variants
+from kalshi_cli.services.research.search.optimize import fixed_text, made_with_text, show_params, tied_text
+from kalshi_cli.services.research.search.space import sweep_variants
+from kalshi_cli.services.research.search.windows import OF_BEST, choice_warnings
+from kalshi_cli.services.research.sweep import VariantResult, compare_variants, refusal_notes, unknown_notes
+from kalshi_cli.services.research.tape_runs import BacktestSetup
+from kalshi_cli.views.research import VariantRow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,10 +31,6 @@ if TYPE_CHECKING:
     import typer
 
     from kalshi_cli.app.environment import Environment
-    from kalshi_cli.services.research.backtest import BacktestRequest
-    from kalshi_cli.services.research.sweep import VariantResult
-    from kalshi_cli.services.research.tape_runs import BacktestSetup
-    from kalshi_cli.views.research import VariantRow
 
 
 def backtest_progress(jobs: int | None, *, is_of_files: bool) -> AbstractContextManager[Callable[[int, int], None]]:
@@ -49,13 +53,6 @@ def show_sweep(
     With both bounds, each value runs under the pessimistic and the optimistic fill model, and the pessimistic score
     decides. UsageError if an option of one run is given: `--plot`, `--html`, `--out` (`of_one_run`), or `--phases`.
     """
-    from kalshi_cli.services.research.report.made_with import recordings_of, settings_of_variants
-    from kalshi_cli.services.research.search.optimize import made_with_text, show_params
-    from kalshi_cli.services.research.search.space import sweep_variants
-    from kalshi_cli.services.research.sweep import compare_variants
-    from kalshi_cli.services.research.tape_runs import BacktestSetup
-    from kalshi_cli.views.research import VariantRow
-
     variants = sweep_variants(request.strategies, request.params)
     if len(variants) == 1:
         return False
@@ -105,9 +102,6 @@ def _rows(
     request: BacktestRequest, settings: dict[str, str],
 ) -> list[VariantRow]:  # fmt: skip
     """Return the rows of a comparison: the parameters in which the variants differ, and what all of them have."""
-    from kalshi_cli.services.research.search.optimize import fixed_text, show_params
-    from kalshi_cli.views.research import VariantRow
-
     varied = {name for name in request.params if len({params[name] for params in variants}) > 1}
     given = msgspec.structs.replace(request, params=dict(variants[0]))
     fixed = fixed_text(setup, given, {name: variants[0][name] for name in varied})
@@ -127,9 +121,6 @@ def _rows(
 
 def _doubts(found: Sequence[VariantResult]) -> list[str]:
     """Return warnings of a best variant that hardly traded or that a limit decided, and of no gain."""
-    from kalshi_cli.services.research.backtest import decisive_rules
-    from kalshi_cli.services.research.search.windows import OF_BEST, choice_warnings
-
     best = found[0]
     doubts = choice_warnings(best.result.fills, sum(variant.result.net > 0 for variant in found))
     if not best.refused:  # a note has the refusals of one that traded nothing
@@ -141,10 +132,6 @@ def _notes(
     found: Sequence[VariantResult], params: Sequence[str], tried: int, tied: int, *, has_both_bounds: bool
 ) -> list[str]:
     """Return what limits a comparison: refusals, missing data, the number of variants, and ties of the best."""
-    from kalshi_cli.services.research.backtest import NO_BOUNDS
-    from kalshi_cli.services.research.search.optimize import show_params, tied_text
-    from kalshi_cli.services.research.sweep import refusal_notes, unknown_notes
-
     no_bounds = (
         [f"Unknown: {NO_BOUNDS}"] if has_both_bounds and not any(variant.has_trades for variant in found) else []
     )
