@@ -102,8 +102,7 @@ def series(
 
 @app.command("series-info")
 def series_info(
-    ctx: typer.Context,
-    name: Annotated[str, argument("SERIES", "Series ticker, such as KXHIGHNY")],
+    ctx: typer.Context, name: Annotated[str, argument("SERIES", "Series ticker, such as KXHIGHNY")]
 ) -> None:
     """Show the details of one series.
 

@@ -50,10 +50,7 @@ def lock(
 
 
 @app.command("unlock")
-def unlock(
-    ctx: typer.Context,
-    ticker: Annotated[str, argument("TICKER", "Market ticker.")],
-) -> None:
+def unlock(ctx: typer.Context, ticker: Annotated[str, argument("TICKER", "Market ticker.")]) -> None:
     """Allow new positions in a locked market.
 
     End the lock before its time. A market that is not locked stays so, with exit code 0.

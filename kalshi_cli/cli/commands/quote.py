@@ -42,12 +42,7 @@ OfRfq = Annotated[str, option("--rfq", "RFQ_ID", "Request that the quote answers
 
 
 @app.command("list")
-def list_(
-    ctx: typer.Context,
-    status: Status = "",
-    rfq_id: OfRfq = "",
-    limit: Limit = 50,
-) -> None:
+def list_(ctx: typer.Context, status: Status = "", rfq_id: OfRfq = "", limit: Limit = 50) -> None:
     """List your quotes.
 
     The exchange keeps open and canceled quotes only for a short time.

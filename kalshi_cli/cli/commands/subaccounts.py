@@ -113,10 +113,7 @@ def transfer(
 
 
 @app.command("transfers")
-def transfers(
-    ctx: typer.Context,
-    limit: Limit = 50,
-) -> None:
+def transfers(ctx: typer.Context, limit: Limit = 50) -> None:
     """List transfers between subaccounts.
 
     \b

@@ -56,10 +56,7 @@ def send(
 
 
 @app.command("list")
-def list_(
-    ctx: typer.Context,
-    limit: Limit = 50,
-) -> None:
+def list_(ctx: typer.Context, limit: Limit = 50) -> None:
     """List transfers between shards.
 
     \b
