@@ -6,7 +6,8 @@ start one in the background.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -108,13 +109,6 @@ def reset(ctx: typer.Context) -> None:
         show_done(ctx, "reset", "simulated exchange")
 
 
-class _Serving(NamedTuple):
-    """The process that serves the exchange, and its status report."""
-
-    announced: Announcement | None
-    report: ControlReport | None
-
-
 def _do(ctx: typer.Context, command: str, **fields: object) -> None:
     """Send a command to the exchange of the state directory, and show its status afterwards."""
     with environment_of(ctx, flags={"env": "sim"}) as environment:
@@ -130,7 +124,7 @@ def _show(
 
     offset_ms = report.offset_ms if report else environment.simulator.offset_ms()
     status = SimulatorStatusView.of(
-        _Serving(served, report),
+        SimpleNamespace(announced=served, report=report),
         time=report.time if report else environment.clock.now(),
         clock_ahead_s=offset_ms / 1000,
         since=Ts(served.since + offset_ms) if served else None,

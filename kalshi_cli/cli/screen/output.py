@@ -47,7 +47,7 @@ def write_out(text: str, *, flush: bool = False) -> None:
             sys.stdout.flush()
     except BrokenPipeError:
         _note_reader(False)
-        _drop_stdout()
+        _drop(sys.stdout)
         if flush:
             raise
     except OSError as error:
@@ -83,7 +83,7 @@ def flush_out() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _note_reader(False)
-        _drop_stdout()
+        _drop(sys.stdout)
     except OSError as error:
         raise _unwritten(error) from error
 
@@ -102,7 +102,7 @@ def close_out() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        _drop_stdout()
+        _drop(sys.stdout)
     _note_reader(True)
 
 
@@ -129,10 +129,6 @@ def has_reader() -> bool:
 def _note_reader(is_there: bool) -> None:
     global _has_reader
     _has_reader = is_there
-
-
-def _drop_stdout() -> None:
-    _drop(sys.stdout)
 
 
 def _drop(stream: TextIO) -> None:
