@@ -18,37 +18,24 @@ def is_harmless(command: str) -> bool:
 
 
 OTHER_NAMES = {
-    "orders": "kalshi order list",
-    "order ls": "kalshi order list",
-    "order get": "kalshi order show ID",
-    "order view": "kalshi order show ID",
-    "order describe": "kalshi order show ID",
-    "order status": "kalshi order show ID",
-    "order history": "kalshi order list --status all",
-    "order all": "kalshi order list --status all",
+    **dict.fromkeys(("orders", "order ls"), "kalshi order list"),
+    **dict.fromkeys(("order get", "order view", "order describe", "order status"), "kalshi order show ID"),
+    **dict.fromkeys(("order history", "order all"), "kalshi order list --status all"),
     "account": "kalshi portfolio",
     "ls": "kalshi markets",
-    "login": "kalshi init",
+    **dict.fromkeys(("login", "auth login"), "kalshi init"),
     "auth": "kalshi health-check",
-    "auth login": "kalshi init",
-    "config view": "kalshi config show",
-    "config list": "kalshi config show",
-    "config get": "kalshi config show",
+    **dict.fromkeys(("config view", "config list", "config get"), "kalshi config show"),
     "history": "kalshi fills",
-    "book": "kalshi orderbook TICKER",
-    "price": "kalshi orderbook TICKER",
+    **dict.fromkeys(("book", "price"), "kalshi orderbook TICKER"),
     "search": "kalshi markets --search WORDS",
     "export lots": "kalshi export tax-lots",
-    "alerts ack": "kalshi alerts silence CODE --until-over",
-    "alerts acknowledge": "kalshi alerts silence CODE --until-over",
-    "ack": "kalshi alerts silence CODE --until-over",
+    **dict.fromkeys(("alerts ack", "alerts acknowledge", "ack"), "kalshi alerts silence CODE --until-over"),
 }
 """Names that users of other programs type -> the command that reads the same; none of them sends an order."""
 
 ORDER_FORMS = {
-    "by": "kalshi buy TICKER COUNT @PRICE",
-    "byu": "kalshi buy TICKER COUNT @PRICE",
-    "order buy": "kalshi buy TICKER COUNT @PRICE",
+    **dict.fromkeys(("by", "byu", "order buy"), "kalshi buy TICKER COUNT @PRICE"),
     "order sell": "kalshi sell TICKER COUNT @PRICE",
     "amend": "kalshi order amend ID --price PRICE",
 }
@@ -56,8 +43,7 @@ ORDER_FORMS = {
 
 OTHER_FORMS = {
     "version": "kalshi --version",
-    "order delete": "kalshi order cancel ID",
-    "order rm": "kalshi order cancel ID",
+    **dict.fromkeys(("order delete", "order rm"), "kalshi order cancel ID"),
 }
 """Names that are typed for an option, or for a cancel of one order -> its form."""
 
