@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from html import escape
@@ -159,7 +159,8 @@ class WebApp:
             Route("/api/v1/plans/{plan_id}/execute", self._execute, methods=["POST"]),
             *(Route(f"/api/v1/{read.path}", partial(self._read, read)) for read in READS),
         ]
-        app = Starlette(routes=routes, exception_handlers={404: _no_page, 405: _wrong_method, Exception: _bug})
+        handlers = {404: _no_page, 405: _wrong_method, KalshiError: _refused_or_failed, Exception: _bug}
+        app = Starlette(routes=routes, exception_handlers=handlers)
         app.router.redirect_slashes = False
         self.asgi: ASGIApp = Guard(app, access)
 
@@ -196,26 +197,23 @@ class WebApp:
     # -- reads --------------------------------------------------------------------------------------------------------
 
     async def _read(self, read: Read, request: Request) -> Response:
-        async def reply() -> Response:
-            query = ReadQuery(request.query_params.multi_items())
+        query = ReadQuery(request.query_params.multi_items())
 
-            def call(kalshi: Kalshi) -> object:
-                found = read.call(kalshi, request.path_params, query)
-                query.finish()
-                return found
+        def call(kalshi: Kalshi) -> object:
+            found = read.call(kalshi, request.path_params, query)
+            query.finish()
+            return found
 
-            found: Any = await self._reads.call(call)
-            write = to_machine(read.view)
-            if not read.is_list:
-                return _json(write(found))
-            rows, after = query.part(found)
-            answer = _json([write(row) for row in rows])
-            if after is not None:
-                there = request.url.include_query_params(offset=after)
-                answer.headers["Link"] = f'<{there.path}?{there.query}>; rel="next"'
-            return answer
-
-        return await _answer(request, reply)
+        found: Any = await self._reads.call(call)
+        write = to_machine(read.view)
+        if not read.is_list:
+            return _json(write(found))
+        rows, after = query.part(found)
+        answer = _json([write(row) for row in rows])
+        if after is not None:
+            there = request.url.include_query_params(offset=after)
+            answer.headers["Link"] = f'<{there.path}?{there.query}>; rel="next"'
+        return answer
 
     async def _openapi(self, _request: Request) -> Response:
         return _json(openapi())
@@ -269,26 +267,23 @@ class WebApp:
     # -- writes -------------------------------------------------------------------------------------------------------
 
     async def _plan(self, request: Request) -> Response:
-        async def reply() -> Response:
-            body = await _body(request)
-            options = self._options
-            service, made, amounts = await self._writes.call(
-                lambda kalshi: plan(kalshi, body, may_stop=options.may_stop, may_write=options.may_write)
-            )
-            self._executions.add(service, made)
-            return _json(
-                {
-                    "plan_id": made.plan_id,
-                    "subject": safe_text(made.subject),
-                    "facts": [safe_text(fact) for fact in made.facts],
-                    "warnings": [safe_text(_words_for(request)(warning)) for warning in made.warnings],
-                    "expires": format_ts(made.expires),
-                    "digest": made.digest,
-                    **(to_dict(amounts) if amounts is not None else {}),
-                }
-            )
-
-        return await _answer(request, reply)
+        body = await _body(request)
+        options = self._options
+        service, made, amounts = await self._writes.call(
+            lambda kalshi: plan(kalshi, body, may_stop=options.may_stop, may_write=options.may_write)
+        )
+        self._executions.add(service, made)
+        return _json(
+            {
+                "plan_id": made.plan_id,
+                "subject": safe_text(made.subject),
+                "facts": [safe_text(fact) for fact in made.facts],
+                "warnings": [safe_text(_words_for(request)(warning)) for warning in made.warnings],
+                "expires": format_ts(made.expires),
+                "digest": made.digest,
+                **(to_dict(amounts) if amounts is not None else {}),
+            }
+        )
 
     async def _execute(self, request: Request) -> Response:
         async def run(service: str, made: Plan[Any]) -> Response:
@@ -301,12 +296,9 @@ class WebApp:
             said = {"done": made.subject, "result": outcome_text(outcome, held, made) or f"Done: {made.subject}"}
             return _json({name: safe_text(words) for name, words in said.items()} | {"rows": rows})
 
-        async def reply() -> Response:
-            body = await _body(request)
-            digest = body.get("digest") if isinstance(body, dict) else None
-            return await self._executions.execute(request.path_params["plan_id"], digest, run)
-
-        return await _answer(request, reply)
+        body = await _body(request)
+        digest = body.get("digest") if isinstance(body, dict) else None
+        return await self._executions.execute(request.path_params["plan_id"], digest, run)
 
 
 class Guard:
@@ -375,14 +367,6 @@ async def _body(request: Request) -> object:
     return found
 
 
-async def _answer(request: Request, reply: Callable[[], Awaitable[Response]]) -> Response:
-    """Return the reply, or the error that was raised as JSON."""
-    try:
-        return await reply()
-    except KalshiError as error:
-        return _failed(request, error)
-
-
 def _words_for(request: Request) -> Callable[[str], str]:
     """Return the translation of commands in a text: a program has a token; the page has words of its own."""
     return for_program if "authorization" in request.headers else str
@@ -400,6 +384,12 @@ def _failed(request: Request, error: KalshiError, **more: object) -> Response:
     if isinstance(error, AccountBusyError):
         reply.headers["Retry-After"] = "1"
     return reply
+
+
+async def _refused_or_failed(request: Request, error: Exception) -> Response:
+    """Return the error that a request raised as JSON."""
+    assert isinstance(error, KalshiError)
+    return _failed(request, error)
 
 
 async def _no_page(_request: Request, _error: Exception) -> Response:
