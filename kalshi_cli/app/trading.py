@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -318,7 +319,7 @@ class RunModes:
             )  # fmt: skip
             stack.enter_context(run_inputs(resources, strategies, recorder.heard, lambda: tuple(markets)))
             begun.pop_all()
-            until = None if request.duration_s is None else clock.monotonic() + request.duration_s
+            until = math.inf if request.duration_s is None else clock.monotonic() + request.duration_s
             with StopSignals(clock, feed.request) as signals:  # before the line that names Ctrl-C
                 where = request.path or "the lake"
                 resources.note(f"Recording {pluralize(len(markets), 'market')} to {where}; press Ctrl-C to stop")
@@ -331,7 +332,7 @@ class RunModes:
                             f"{recorder.path} is full at {recorder.lines} lines; continue recording in another file"
                         )
                         break
-                    if isinstance(message, StateCommand) or (until is not None and clock.monotonic() >= until):
+                    if isinstance(message, StateCommand) or clock.monotonic() >= until:
                         break
         return Recorded(tuple(market.ticker for market in markets), recorder.lines, signals.heard)
 

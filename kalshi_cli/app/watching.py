@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -35,10 +36,10 @@ class WatchSession:
         self.board = board
         self.stopped_by = ""
         self.is_over = False
-        self._over_since: float | None = None
+        self._over_since = math.inf
         self._feed = feed
         self._clock = clock
-        self._until = None if duration_s is None else clock.monotonic() + duration_s
+        self._until = math.inf if duration_s is None else clock.monotonic() + duration_s
 
     @property
     def now(self) -> Ts:
@@ -63,12 +64,9 @@ class WatchSession:
                 return
 
     def _has_ended(self, now: float) -> bool:
-        if not self.board.is_over:
-            self._over_since = None
-        elif self._over_since is None:
-            self._over_since = now
-        self.is_over = self._over_since is not None and now - self._over_since >= OVER_S
-        return self.is_over or (self._until is not None and now >= self._until)
+        self._over_since = min(self._over_since, now) if self.board.is_over else math.inf
+        self.is_over = now - self._over_since >= OVER_S
+        return self.is_over or now >= self._until
 
 
 class LiveWatch(RunModes):

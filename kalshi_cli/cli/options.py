@@ -283,9 +283,6 @@ class HelpCommand(WholeNames, TyperCommand):
     """A command that also takes the global options."""
 
     def __init__(self, *args: Any, params: list[Any], **more: Any) -> None:
-        for param in params:
-            if param.metavar is None and "range" in getattr(param.type, "name", ""):
-                param.metavar = "N"  # not `<int range>`
         params = [*params, *global_options()]
         add_completion(params)
         super().__init__(*args, params=params, **more)

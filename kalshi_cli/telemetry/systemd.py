@@ -5,6 +5,7 @@ Each is a datagram to the socket named in NOTIFY_SOCKET; sending never waits for
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Mapping
 
@@ -22,8 +23,7 @@ class SystemdNotifier:
         self._address = environ.get("NOTIFY_SOCKET", "")
         self._clock = clock
         self._is_ready = False
-        self._sent_at: float | None = None
-        self._beaten_at: float | None = None
+        self._sent_at = self._beaten_at = -math.inf
         usec = environ.get("WATCHDOG_USEC", "")
         is_for_pid = environ.get("WATCHDOG_PID", str(pid)) == str(pid)
         self._beat_every_s = int(usec) / 2_000_000 if usec.isdecimal() and is_for_pid else None
@@ -34,10 +34,10 @@ class SystemdNotifier:
         if not self._is_ready:
             self._is_ready = True
             words.append("READY=1")
-        if self._beat_every_s is not None and _is_over(self._beat_every_s, self._beaten_at, now):
+        if self._beat_every_s is not None and now - self._beaten_at >= self._beat_every_s:
             self._beaten_at = now
             words.append("WATCHDOG=1")
-        if words or _is_over(STATUS_EVERY_S, self._sent_at, now):
+        if words or now - self._sent_at >= STATUS_EVERY_S:
             self._sent_at = now
             self._send([*words, f"STATUS={safe_text(status, 200)}"])
 
@@ -55,7 +55,3 @@ class SystemdNotifier:
                 to.sendto("\n".join(words).encode(errors="replace"), name)
         except OSError:
             return  # There is no receiver, or its queue is full.
-
-
-def _is_over(seconds: float, since: float | None, now: float) -> bool:
-    return since is None or now - since >= seconds

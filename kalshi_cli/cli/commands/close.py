@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, RefusedError
-from kalshi_cli.base.units import distance_from_user
+from kalshi_cli.base.units import Qty, distance_from_user
 from kalshi_cli.cli.options import CommandGroup, agreed, asks, note_unsent, open_app, show_list
 from kalshi_cli.cli.order_options import is_terse, unsent
 from kalshi_cli.cli.parameters import (
@@ -27,7 +27,6 @@ from kalshi_cli.cli.parameters import (
 from kalshi_cli.cli.screen.output import info, warn, write_sentence
 
 if TYPE_CHECKING:
-    from kalshi_cli.base.units import Qty
     from kalshi_cli.services.orders.close import ClosePolicy
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.resources import Resources

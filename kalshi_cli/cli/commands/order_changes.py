@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,8 +30,6 @@ from kalshi_cli.cli.parameters import (
 from kalshi_cli.cli.screen.output import info
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.resources import Resources
     from kalshi_cli.views.orders import BatchRow

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import HaltedError, UsageError
-from kalshi_cli.base.units import pluralize, show_money
+from kalshi_cli.base.units import Money, Ts, pluralize, show_money
 from kalshi_cli.cli import backtest_files
 from kalshi_cli.cli.backtest_files import lake_part, latency_of
 from kalshi_cli.cli.options import CommandGroup, agreed, environment_of, flags_of, home_of, open_app, show_view
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.app.trading import TradeRequest
-    from kalshi_cli.base.units import Money, Ts
     from kalshi_cli.services.research.backtest import BacktestRequest
     from kalshi_cli.services.trading.reports.run_summary import RunPlan, RunSummary
 
