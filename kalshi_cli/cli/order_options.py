@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import typer
 
@@ -32,39 +32,36 @@ STPS = ("taker", "maker")
 
 ExpiresIn = Annotated[Any, duration_option("--expires-in", "Cancel at the exchange after this time.")]
 
-_TERMS: dict[str, tuple[Any, Any]] = {
-    "tif": (
-        Annotated[str, choice_option("--tif", TIFS, "Good till canceled, immediate or cancel, or fill or kill.")],
-        "gtc",
-    ),
-    "post_only": (Annotated[bool, flag("--post-only", "Reject if it would take liquidity")], False),
-    "reduce_only": (Annotated[bool, flag("--reduce-only", "Only reduce a position; requires --tif ioc")], False),
-    "expires_in": (ExpiresIn, None),
+_TERMS: dict[str, tuple[Any, Any, Any]] = {
+    "tif": (str, choice_option("--tif", TIFS, "Good till canceled, immediate or cancel, or fill or kill."), "gtc"),
+    "post_only": (bool, flag("--post-only", "Reject if it would take liquidity"), False),
+    "reduce_only": (bool, flag("--reduce-only", "Only reduce a position; requires --tif ioc"), False),
+    "expires_in": (*get_args(ExpiresIn), None),
     "client_order_id": (
-        Annotated[
-            str, option("--client-order-id", "ID", "Your own id (letters, digits, -, _); used for one order only")
-        ],
+        str,
+        option("--client-order-id", "ID", "Your own id (letters, digits, -, _); used for one order only"),
         "",
     ),
-    "group": (Annotated[str, option("--group", "ID", "Add the order to this order group")], ""),
+    "group": (str, option("--group", "ID", "Add the order to this order group"), ""),
     "stp": (
-        Annotated[str, choice_option("--stp", STPS, "Self-trade prevention: which order is canceled, taker or maker.")],
+        str,
+        choice_option("--stp", STPS, "Self-trade prevention: which order is canceled, taker or maker."),
         "taker",
     ),
-    "cancel_on_pause": (Annotated[bool, flag("--cancel-on-pause", "Cancel when trading pauses")], False),
-    "subaccount": (Annotated[int | None, subaccount_option("Place the order in this subaccount.")], None),
-    "yes": (Yes, False),
-    "dry_run": (DryRun, False),
+    "cancel_on_pause": (bool, flag("--cancel-on-pause", "Cancel when trading pauses"), False),
+    "subaccount": (int | None, subaccount_option("Place the order in this subaccount."), None),
+    "yes": (*get_args(Yes), False),
+    "dry_run": (*get_args(DryRun), False),
 }
-"""The options of every command that places one order: name -> annotation and default."""
+"""The options of every command that places one order: name -> type, option and default."""
 
 
 def takes_order_terms(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of `_TERMS` in place of its `**terms`."""
     own = inspect.signature(command, eval_str=True).parameters.values()
     terms = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
-        for name, (annotation, default) in _TERMS.items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, term], default=default)
+        for name, (kind, term, default) in _TERMS.items()
     ]
     parameters = [each for each in own if each.kind is not inspect.Parameter.VAR_KEYWORD]
     command.__signature__ = inspect.Signature([*parameters, *terms])  # type: ignore[attr-defined]
