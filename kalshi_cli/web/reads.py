@@ -10,6 +10,8 @@ from kalshi_cli.app.kalshi import Kalshi
 from kalshi_cli.base.checked import from_text
 from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.base.units import Ts, parse_ts
+from kalshi_cli.services.markets.service import INTERVALS
+from kalshi_cli.services.monitoring.runbooks import runbook, runbooks
 from kalshi_cli.views.alerts import AlertsView
 from kalshi_cli.views.backtests import ReportFolderView
 from kalshi_cli.views.cash import BalanceView, SettlementRow
@@ -146,8 +148,6 @@ def _trades(kalshi: Kalshi, names: Mapping[str, str], query: ReadQuery) -> list[
 
 
 def _candles(kalshi: Kalshi, names: Mapping[str, str], query: ReadQuery) -> list[CandleRow]:
-    from kalshi_cli.services.markets.service import INTERVALS
-
     interval = query.choice("interval", INTERVALS, "1h")
     return list(kalshi.markets.candles(names["ticker"].upper(), interval, **query.period()))
 
@@ -160,15 +160,11 @@ def _watchlist(kalshi: Kalshi, names: Mapping[str, str], _query: ReadQuery) -> t
 
 
 def _runbook(_kalshi: Kalshi, names: Mapping[str, str], _query: ReadQuery) -> RunbookView:
-    from kalshi_cli.services.monitoring.runbooks import runbook
-
     found = runbook(names["name"])
     return RunbookView.of(found, lines=tuple(found.text.splitlines()))
 
 
 def _runbooks(_kalshi: Kalshi, _names: Mapping[str, str], _query: ReadQuery) -> list[RunbookRow]:
-    from kalshi_cli.services.monitoring.runbooks import runbooks
-
     return [RunbookRow.of(each) for each in runbooks()]
 
 
