@@ -14,7 +14,7 @@ from kalshi_cli.cli.exit_codes import exit_codes_of
 from kalshi_cli.cli.fields import views_of
 from kalshi_cli.cli.global_options import global_options
 from kalshi_cli.cli.main import SECTIONS, root
-from kalshi_cli.cli.options import OLD_OPTIONS
+from kalshi_cli.cli.parameters import OLD_OPTIONS
 from kalshi_cli.services.trading.refusals import NEVER_THERE
 
 TARGET = Path(__file__).parents[1] / "docs/cli.md"

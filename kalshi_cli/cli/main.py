@@ -22,7 +22,7 @@ from typer.main import get_group, get_install_completion_arguments
 from kalshi_cli.base.errors import ExitCode, KalshiError, TerminationRequested, UsageError, cut_off
 from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact, safe_lines, safe_text
 from kalshi_cli.cli.global_options import TAKES_VALUE, GlobalOptions
-from kalshi_cli.cli.options import HelpGroup
+from kalshi_cli.cli.parameters import HelpGroup
 from kalshi_cli.cli.screen import output
 from kalshi_cli.cli.screen.help_text import write_list
 from kalshi_cli.cli.unknown_options import option_hint

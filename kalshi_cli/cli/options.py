@@ -1,14 +1,4 @@
-"""The parts that all commands share: the global options, the opening of an account, and the output.
-
-A command file starts with `app = CommandGroup("List line.")` and adds functions:
-
-    @app.command("balance")
-    def balance(ctx: typer.Context) -> None:
-        ...
-
-The first sentence of the group's text or of the function's docstring is the line in lists of commands. `kalshi --help`
-imports this module, so it imports little itself.
-"""
+"""What all commands share: the global options, the opening of an account, consent, and the output."""
 
 from __future__ import annotations
 
@@ -17,24 +7,25 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from difflib import get_close_matches
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.errors import ConfigError, Distrust, KalshiError, UsageError, refuse
-from kalshi_cli.base.local_time import set_time_zone
+from kalshi_cli.base.errors import (
+    ConfigError,
+    Distrust,
+    KalshiError,
+    RateLimitedError,
+    UnreachableError,
+    UsageError,
+    refuse,
+)
+from kalshi_cli.base.local_time import set_time_zone, show_times
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.completion import add_completion
-from kalshi_cli.cli.exit_codes import may_write, only_reads
-from kalshi_cli.cli.global_options import GLOBAL, GlobalOptions, global_options
-from kalshi_cli.cli.option_values import missing_values, refuse_option_values, with_placeholders
-from kalshi_cli.cli.screen.help_text import WholeNames, write_list
-from kalshi_cli.cli.screen.output import Format, default_format, info, set_command, warn, write_out
-from kalshi_cli.cli.unknown_commands import hint_for
+from kalshi_cli.cli.global_options import GlobalOptions
+from kalshi_cli.cli.screen.output import Format, chosen_fields, default_format, info, warn, write_sentence
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
@@ -43,11 +34,15 @@ if TYPE_CHECKING:
     from kalshi_cli.config.config import Config
     from kalshi_cli.services.account.paper_reads import PaperAccountService
     from kalshi_cli.services.account.service import AccountService
+    from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.services.plans import PlanningService
     from kalshi_cli.services.resources import Home, Resources
+    from kalshi_cli.views.orders import OrderChangeView, OrderRow
+    from kalshi_cli.views.plans import AmendPlan, Plan
     from kalshi_cli.views.row import OutputRow
 
-OLD_OPTIONS = ("--exchange-index", "--sink", "--holes")
-"""Names of options that were renamed. They still work; the help does not list them."""
+    P = TypeVar("P", bound=Plan[Any])
+    R = TypeVar("R")
 
 
 def flags_of(ctx: typer.Context) -> GlobalOptions:
@@ -245,169 +240,6 @@ def note_unsent(*facts: str) -> None:
     info(*facts, "Dry run: nothing was sent")
 
 
-# -- the help of a command ------------------------------------------------------------------------------------------
-
-
-def _without_period(text: str) -> str:
-    """Return the help text of an option without the period of a single sentence, which may precede `[default: ...]`."""
-    words, gap, extra = text.partition("  [")
-    return (words if ". " in words else words.removesuffix(".")) + gap + extra
-
-
-def _write_options(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -> None:
-    """Write the arguments, the command's own options and the global options as three sections of the help.
-
-    Only `kalshi -h` explains the global options: with them, the help of a short command would not fit a terminal.
-    """
-    common = "Global options (the same in every command)"
-    sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], common: []}
-    for param in command.get_params(ctx):
-        record = param.get_help_record(ctx)
-        if record is not None:
-            flags, text = record
-            for old in OLD_OPTIONS:
-                flags = flags.replace(f", {old}", "")
-            kind = "Options" if param.name not in GLOBAL else common
-            text = "Show this help" if param.name == "help" else _without_period(text)
-            sections["Arguments" if param.param_type_name == "argument" else kind].append((flags, text))
-    if ctx.parent is not None:
-        known = ", ".join(flags.partition(", --")[0] for flags, _ in sections.pop(common))
-        sections["Options"].append(("global options", f"{known}: see `kalshi -h`"))
-    for name, lines in sections.items():
-        if lines:
-            with formatter.section(name):
-                write_list(formatter, lines)
-
-
-class HelpCommand(WholeNames, TyperCommand):
-    """A command that also takes the global options."""
-
-    def __init__(self, *args: Any, params: list[Any], **more: Any) -> None:
-        params = [*params, *global_options()]
-        add_completion(params)
-        super().__init__(*args, params=params, **more)
-
-    def invoke(self, ctx: Any) -> Any:
-        name = ctx.command_path.removeprefix("kalshi ")
-        flags_of(ctx).may_write = may_write(name, ctx.params)
-        set_command(ctx.command_path if only_reads(name, ctx.params) else "")
-        if flags_of(ctx).fields:
-            from kalshi_cli.cli.fields import choose_fields
-
-            choose_fields(ctx.command_path, flags_of(ctx).fields)  # before anything is read or sent
-        return super().invoke(ctx)
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        typed = list(args)
-        try:
-            left = super().parse_args(ctx, args)
-        except typer.BadParameter as error:
-            refuse_option_values(self, ctx, typed)  # an empty price is not a bad price
-            if type(error) is typer.BadParameter:
-                raise
-            given, _, _ = self.make_parser(ctx).parse_args(typed)
-            missing = missing_values(self, ctx, given)
-            if not missing:
-                raise
-            raise UsageError(f"Missing {', '.join(missing)}", hint=self.usage_hint(ctx, given)) from error
-        refuse_option_values(self, ctx, typed)
-        return left
-
-    def usage_hint(self, ctx: Any, given: Mapping[str, Any]) -> str:  # noqa: ARG002 - commands may use them
-        """Return the hint of a command line without a required value: an example from the help."""
-        lines = (line.strip() for line in (self.help or "").splitlines())
-        example = next((line for line in lines if line.startswith(f"{ctx.command_path} ")), "")
-        return (f"for example `{with_placeholders(example)}`; " if example else "") + f"see `{ctx.command_path} -h`"
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        _write_options(self, ctx, formatter)
-
-
-class HelpGroup(WholeNames, TyperGroup):
-    """A group that also takes the global options, and suggests the nearest command.
-
-    Without a command it runs the `default` one. Without a default it shows its help, or with `needs_name` refuses. With
-    `takes_words` a word that is not a command is an argument of the default one.
-    """
-
-    default = ""
-    takes_words = False
-    needs_name = False
-
-    def __init__(self, *, params: list[Any], **more: Any) -> None:
-        params = [*params, *global_options()]
-        add_completion(params)
-        super().__init__(params=params, **more)
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        self.format_commands(ctx, formatter)
-        if ctx.parent is None:
-            _write_options(self, ctx, formatter)
-            return
-        from textwrap import fill
-
-        shared = ", ".join(param.opts[0] for param in self.params if param.name in GLOBAL)
-        text = (  # and no table of options, so that the commands fit a screen of 24 lines
-            f"`{ctx.command_path} COMMAND -h` shows the options and examples of a command, `kalshi -h` explains the "
-            f"global options: {shared}."
-        )
-        lines = fill(text, formatter.width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
-        formatter.write(f"\n{lines}\n")
-
-    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        found = super().shell_complete(ctx, incomplete)
-        taken = self.commands[self.default].params if self.takes_words else ()
-        arguments = [param for param in taken if param.param_type_name == "argument"]
-        return found + [each for param in arguments for each in param.shell_complete(ctx, incomplete)]
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        is_bare = not args or (args[0].startswith("-") and not set(args) & {"-h", "--help", *self.commands})
-        is_word = self.takes_words and bool(args) and not args[0].startswith("-") and args[0] not in self.commands
-        if is_word and args[1:] and not args[1].startswith("-"):  # two words: rather a mistyped command
-            is_word = not get_close_matches(args[0], self.commands, 1)
-        if self.default and (is_bare or is_word) and not ctx.resilient_parsing:
-            args = [self.default, *args]
-        if not args and self.needs_name and not ctx.resilient_parsing:
-            names = self.list_commands(ctx)
-            raise UsageError(f"Usage: {ctx.command_path} NAME", hint=f"NAME is one of {', '.join(names)}")
-        if not args and not ctx.resilient_parsing:
-            write_out(ctx.get_help() + "\n")
-            raise typer.Exit(0)
-        typed = list(args)
-        try:
-            left = super().parse_args(ctx, args)
-        except typer.BadParameter:
-            refuse_option_values(self, ctx, typed)
-            raise
-        refuse_option_values(self, ctx, typed)
-        return left
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        names = self.list_commands(ctx)
-        if args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
-            raise UsageError(
-                f"Unknown command: {ctx.command_path} {args[0]}",
-                hint=hint_for(ctx.command_path, args, names) or self._known_names(ctx, names),
-            )
-        return super().resolve_command(ctx, args)
-
-    def _known_names(self, ctx: Any, names: Sequence[str]) -> str:
-        return f"use one of {', '.join(names)}" if self.needs_name else f"see `{ctx.command_path} -h`"
-
-
-class CommandGroup(typer.Typer):
-    """The commands of one file. If the file is a group, `default` is the command that runs without a name."""
-
-    def __init__(
-        self, text: str = "", *, default: str = "", takes_words: bool = False, needs_name: bool = False
-    ) -> None:
-        kind = type("Group", (HelpGroup,), {"default": default, "takes_words": takes_words, "needs_name": needs_name})
-        super().__init__(cls=kind, help=text, add_completion=False, rich_markup_mode=None)
-
-    def command(self, name: str | None = None, **more: Any) -> Callable[[Any], Any]:
-        return super().command(name, **{"cls": HelpCommand, **more})
-
-
 def account_opener(ctx: typer.Context) -> OpenWithNotes:
     """Load the configuration, and return what opens the account that it chooses: once for each thread of a screen.
 
@@ -428,3 +260,105 @@ def require_extra(extra: str, *modules: str) -> None:
 
     if missing := [name for name in modules if find_spec(name) is None]:
         raise UsageError(f"This command needs {', '.join(missing)}, which is not installed", hint=install_hint(extra))
+
+
+# -- consent, and what is answered ----------------------------------------------------------------------------------
+
+
+def executed(resources: Resources, service: PlanningService, plan: Plan[R], question: str, *, yes: bool) -> R:
+    """Execute a plan after `consented`, and return the result."""
+    return service.execute(consented(resources, service, plan, question, yes=yes))
+
+
+def consented(resources: Resources, service: PlanningService, plan: P, question: str, *, yes: bool) -> P:
+    """Show the plan and ask for confirmation on prod; return the plan to execute.
+
+    The user may take minutes to answer, so the plan is renewed after a question.
+    """
+    is_asked = agreed(resources, question, *plan.facts, *plan.warnings, yes=yes)
+    return service.renew(plan) if is_asked else plan
+
+
+@contextmanager
+def open_orders(ctx: typer.Context, *, is_rehearsal: bool = False) -> Iterator[tuple[Resources, OrderService]]:
+    """Open the account that a command needs, and the service of its orders."""
+    from kalshi_cli.services.orders.service import OrderService
+
+    with open_app(ctx) as resources:
+        yield resources, OrderService(resources, is_rehearsal=is_rehearsal)
+
+
+@contextmanager
+def unsent(words: str) -> Iterator[None]:
+    """End the message of a failed connection with `words`, which say that nothing was sent.
+
+    An UnreachableError means that nothing is outstanding; after a request that may have arrived the error is another.
+    """
+    try:
+        yield
+    except (RateLimitedError, UnreachableError) as error:
+        if error.code == "never_arrived":  # it was sent, and its message says what became of it
+            raise
+        raise type(error)(f"{error.message}. {words}", hint=error.hint, code=error.code) from error
+
+
+def is_terse(ctx: typer.Context) -> bool:
+    """Return whether a result is one sentence: on a terminal, without `-v` and without a format."""
+    flags = flags_of(ctx)
+    return not flags.wants_data and not flags.verbose and default_format() is Format.TABLE
+
+
+def is_for_people(ctx: typer.Context) -> bool:
+    """Return whether the output is a table, on a terminal or in a pipe, and not JSON, NDJSON or CSV."""
+    return form_of(ctx) in (Format.TABLE, Format.PLAIN)
+
+
+def shows_side_in_words(ctx: typer.Context) -> bool:
+    """Return whether the chosen fields are for a terminal, and the side has no action beside it: `sell YES`."""
+    names = chosen_fields()
+    return form_of(ctx) is Format.TABLE and "side" in names and "action" not in names
+
+
+def shows_every_field(ctx: typer.Context) -> bool:
+    """Return whether stdout is text with every field, also those that a table leaves to the notices on stderr."""
+    return form_of(ctx) is Format.PLAIN and not chosen_fields()
+
+
+def note_halt(ctx: typer.Context, resources: Resources) -> None:
+    """Say on a terminal that trading is halted, paused or reduce-only."""
+    from kalshi_cli.services.trading.halts import TradingControl, describe, resume_hint
+
+    if is_terse(ctx) and (halt := TradingControl(resources).now()).state.value != "active":
+        info(f"{describe(halt)}; {resume_hint(halt)}")
+
+
+def note_pause(ctx: typer.Context, resources: Resources) -> None:
+    """Say on a terminal that the exchange, or trading there, is paused."""
+    from kalshi_cli.services.trading.reports.live_events import exchange_pause
+
+    if is_terse(ctx) and (text := exchange_pause(resources)):
+        info(show_times(text))
+
+
+def show_order(ctx: typer.Context, order: OrderRow, now: Ts) -> None:
+    """Show an order: one sentence on a terminal, all fields with `-v`, with a format or in a pipe."""
+    flags_of(ctx).order_id = order.order_id or ""
+    if is_terse(ctx):
+        from kalshi_cli.views.order_text import order_sentence
+
+        write_sentence(order_sentence(order))
+    else:
+        show_view(ctx, order, title=order.ticker, now=now)
+
+
+def show_change(
+    ctx: typer.Context, orders: OrderService, order: OrderChangeView, now: Ts, plan: AmendPlan | None = None
+) -> None:
+    """Show a changed order as `show_order` does, and say what changed."""
+    flags_of(ctx).order_id = order.order_id or ""
+    if is_terse(ctx):
+        from kalshi_cli.views.order_text import change_sentence
+
+        write_sentence(change_sentence(orders.in_own_terms([order])[0], plan))
+    else:
+        show_view(ctx, order, title=order.ticker, now=now)

@@ -22,7 +22,7 @@ from kalshi_cli.base.errors import ExitCode, KalshiError
 from kalshi_cli.cli import main as shell
 from kalshi_cli.cli.global_options import GlobalOptions
 from kalshi_cli.cli.main import BASIC_SECTIONS, ENTRIES, NOTHING_OUTSTANDING, SECTIONS, main, report, root, summary
-from kalshi_cli.cli.options import HelpCommand, HelpGroup
+from kalshi_cli.cli.parameters import HelpCommand, HelpGroup
 from kalshi_cli.cli.unknown_commands import ORDER_FORMS, OTHER_NAMES, is_harmless
 
 Capture = pytest.CaptureFixture[str]

@@ -12,7 +12,7 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.main import main, root
 from kalshi_cli.cli.option_values import refuse_option_values, with_placeholders
-from kalshi_cli.cli.options import HelpCommand, HelpGroup
+from kalshi_cli.cli.parameters import HelpCommand, HelpGroup
 
 Capture = pytest.CaptureFixture[str]
 

@@ -10,9 +10,8 @@ import typer
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.cli.commands import price_alerts
-from kalshi_cli.cli.options import CommandGroup, flags_of, home_of, open_services, show_done, show_list, show_view
-from kalshi_cli.cli.order_options import is_terse
-from kalshi_cli.cli.parameters import argument, duration_option, flag, option
+from kalshi_cli.cli.options import flags_of, home_of, is_terse, open_services, show_done, show_list, show_view
+from kalshi_cli.cli.parameters import CommandGroup, argument, duration_option, flag, option
 from kalshi_cli.cli.screen.output import info, warn
 from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL, AlertRow, AlertsView, DeliveryRow, RetriedView, SilenceRow
 from kalshi_cli.views.formats import TruncatableText, format_time

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, note_unsent, open_services, show_view
-from kalshi_cli.cli.order_options import executed
-from kalshi_cli.cli.parameters import DryRun, Yes, argument, choice_option, flag
+from kalshi_cli.cli.options import executed, note_unsent, open_services, show_view
+from kalshi_cli.cli.parameters import CommandGroup, DryRun, Yes, argument, choice_option, flag
 
 app = CommandGroup(
     "Show or set automatic cash allocation across shards.\n\n"

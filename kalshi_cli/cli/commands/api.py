@@ -14,9 +14,8 @@ from urllib.parse import parse_qsl
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, flags_of, form_of, note_unsent, open_services, show_done
-from kalshi_cli.cli.order_options import executed
-from kalshi_cli.cli.parameters import DryRun, argument, flag, option
+from kalshi_cli.cli.options import executed, flags_of, form_of, note_unsent, open_services, show_done
+from kalshi_cli.cli.parameters import CommandGroup, DryRun, argument, flag, option
 from kalshi_cli.cli.screen.output import Format, info, write_out
 
 app = CommandGroup("Send a signed request to any API path.")

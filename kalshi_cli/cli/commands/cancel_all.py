@@ -14,8 +14,8 @@ from kalshi_cli.base import errors
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.kill_signals import KillSignals
-from kalshi_cli.cli.options import CommandGroup, asks, flags_of, load_config, show_view
-from kalshi_cli.cli.parameters import duration_option, flag, option
+from kalshi_cli.cli.options import asks, flags_of, load_config, show_view
+from kalshi_cli.cli.parameters import CommandGroup, duration_option, flag, option
 from kalshi_cli.cli.screen.output import info, prompt, warn
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, open_services, show_list, show_view
-from kalshi_cli.cli.parameters import Limit
+from kalshi_cli.cli.options import open_services, show_list, show_view
+from kalshi_cli.cli.parameters import CommandGroup, Limit
 
 app = CommandGroup("List deposits, withdrawals and API keys.")
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, open_services, show_done, show_view
-from kalshi_cli.cli.parameters import flag
+from kalshi_cli.cli.options import open_services, show_done, show_view
+from kalshi_cli.cli.parameters import CommandGroup, flag
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(

@@ -17,8 +17,8 @@ from kalshi_cli.base.local_time import show_times
 from kalshi_cli.base.ranges import parse_range
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.cli.global_options import TAKES_VALUE
-from kalshi_cli.cli.options import CommandGroup, flags_of, home_of, open_services
-from kalshi_cli.cli.parameters import duration_option, option, typed_by
+from kalshi_cli.cli.options import flags_of, home_of, open_services
+from kalshi_cli.cli.parameters import CommandGroup, duration_option, option, typed_by
 from kalshi_cli.cli.screen import output
 from kalshi_cli.cli.unstarted_check import told_if_not_started
 from kalshi_cli.core.monitoring import check_report

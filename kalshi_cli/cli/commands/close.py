@@ -10,9 +10,9 @@ import typer
 
 from kalshi_cli.base.errors import KalshiError, RefusedError
 from kalshi_cli.base.units import Qty, distance_from_user
-from kalshi_cli.cli.options import CommandGroup, agreed, asks, note_unsent, open_app, show_list
-from kalshi_cli.cli.order_options import is_terse, unsent
+from kalshi_cli.cli.options import agreed, asks, is_terse, note_unsent, open_app, show_list, unsent
 from kalshi_cli.cli.parameters import (
+    CommandGroup,
     DryRun,
     Yes,
     count_option,

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, flags_of, note_unsent, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import executed
-from kalshi_cli.cli.parameters import DryRun, Limit, Yes, argument, choice_option, option
+from kalshi_cli.cli.options import executed, flags_of, note_unsent, open_services, show_list, show_view
+from kalshi_cli.cli.parameters import CommandGroup, DryRun, Limit, Yes, argument, choice_option, option
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(

@@ -8,7 +8,8 @@ import sys
 import typer
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.cli.options import CommandGroup, flags_of, load_config, show_list, show_view, unread_elsewhere
+from kalshi_cli.cli.options import flags_of, load_config, show_list, show_view, unread_elsewhere
+from kalshi_cli.cli.parameters import CommandGroup
 from kalshi_cli.cli.screen.output import info, warn
 
 app = CommandGroup(

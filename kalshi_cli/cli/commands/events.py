@@ -7,8 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list, show_view
-from kalshi_cli.cli.parameters import LIMIT_OR_ALL, All, Limit, argument, choice_option, duration_option, flag, option
+from kalshi_cli.cli.options import flags_of, open_services, show_list, show_view
+from kalshi_cli.cli.parameters import (
+    LIMIT_OR_ALL,
+    All,
+    CommandGroup,
+    Limit,
+    argument,
+    choice_option,
+    duration_option,
+    flag,
+    option,
+)
 from kalshi_cli.cli.screen.output import Format
 
 app = CommandGroup("List events and series.")

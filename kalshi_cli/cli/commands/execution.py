@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, home_of, open_services, show_view
-from kalshi_cli.cli.parameters import Paper, choice_option, duration_option
+from kalshi_cli.cli.options import home_of, open_services, show_view
+from kalshi_cli.cli.parameters import CommandGroup, Paper, choice_option, duration_option
 from kalshi_cli.cli.screen.output import info
 from kalshi_cli.cli.time_options import when, when_option
 

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list
-from kalshi_cli.cli.parameters import choice_option, flag, option
+from kalshi_cli.cli.options import flags_of, open_services, show_list
+from kalshi_cli.cli.parameters import CommandGroup, choice_option, flag, option
 from kalshi_cli.cli.screen.output import Format, chosen_fields
 from kalshi_cli.cli.time_options import Since, Until, note_realized_only, when, when_option, year_of
 

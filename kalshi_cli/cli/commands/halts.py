@@ -10,8 +10,8 @@ import typer
 
 from kalshi_cli.base.errors import RefusedError, UsageError
 from kalshi_cli.base.units import Ts, pluralize
-from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_view
-from kalshi_cli.cli.parameters import argument, flag, option
+from kalshi_cli.cli.options import flags_of, open_services, show_view
+from kalshi_cli.cli.parameters import CommandGroup, argument, flag, option
 from kalshi_cli.cli.screen.output import prompt, warn
 
 if TYPE_CHECKING:

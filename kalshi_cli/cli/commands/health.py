@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from kalshi_cli.base.units import pluralize
-from kalshi_cli.cli.options import CommandGroup, open_services, show_list
+from kalshi_cli.cli.options import open_services, show_list
+from kalshi_cli.cli.parameters import CommandGroup
 from kalshi_cli.cli.screen.output import info
 
 if TYPE_CHECKING:

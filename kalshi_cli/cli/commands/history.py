@@ -7,8 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list
-from kalshi_cli.cli.parameters import LIMIT_OR_ALL, argument, choice_option, flag, limit_option, option, ticker
+from kalshi_cli.cli.options import flags_of, open_services, show_list
+from kalshi_cli.cli.parameters import (
+    LIMIT_OR_ALL,
+    CommandGroup,
+    argument,
+    choice_option,
+    flag,
+    limit_option,
+    option,
+    ticker,
+)
 from kalshi_cli.cli.screen.output import chosen_fields
 from kalshi_cli.cli.time_options import Since, Until, when, when_option
 

@@ -14,8 +14,8 @@ import typer
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ConfigError, CredentialsError, RefusedError, UntrustedError, UsageError
 from kalshi_cli.base.text import mask
-from kalshi_cli.cli.options import CommandGroup, flags_of
-from kalshi_cli.cli.parameters import flag, option
+from kalshi_cli.cli.options import flags_of
+from kalshi_cli.cli.parameters import CommandGroup, flag, option
 from kalshi_cli.cli.screen.output import info, prompt, warn
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.backtest_files import Results, joined
-from kalshi_cli.cli.options import CommandGroup, open_services, show_list, show_view
-from kalshi_cli.cli.parameters import LakeFolder, argument, flag, option
+from kalshi_cli.cli.options import open_services, show_list, show_view
+from kalshi_cli.cli.parameters import CommandGroup, LakeFolder, argument, flag, option
 from kalshi_cli.cli.screen.output import info
 from kalshi_cli.cli.time_options import Since, when, when_option
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, open_services, show_view
-from kalshi_cli.cli.order_options import executed
-from kalshi_cli.cli.parameters import Yes
+from kalshi_cli.cli.options import executed, open_services, show_view
+from kalshi_cli.cli.parameters import CommandGroup, Yes
 
 app = CommandGroup(
     "Show API rate limits, or request a higher tier.\n\n"

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_done, show_list
-from kalshi_cli.cli.parameters import argument, duration_option, option
+from kalshi_cli.cli.options import flags_of, open_services, show_done, show_list
+from kalshi_cli.cli.parameters import CommandGroup, argument, duration_option, option
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup("Block new positions in a market.")

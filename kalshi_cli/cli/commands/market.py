@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.cli.commands.pickers import pick_market
-from kalshi_cli.cli.options import CommandGroup, open_services, show_view
-from kalshi_cli.cli.order_options import is_terse
-from kalshi_cli.cli.parameters import ticker
+from kalshi_cli.cli.options import is_terse, open_services, show_view
+from kalshi_cli.cli.parameters import CommandGroup, ticker
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup("Show one market, or the exchange.")

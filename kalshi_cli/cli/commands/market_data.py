@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, open_services, show_list, show_view
-from kalshi_cli.cli.parameters import Limit, argument, choice_option, flag, option
+from kalshi_cli.cli.options import open_services, show_list, show_view
+from kalshi_cli.cli.parameters import CommandGroup, Limit, argument, choice_option, flag, option
 
 app = CommandGroup("List milestones, live data, incentives, targets and tags.")
 

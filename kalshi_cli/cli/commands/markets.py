@@ -10,10 +10,11 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.commands.pickers import pick_market
 from kalshi_cli.cli.commands.watch import PriceSide, watch_book
-from kalshi_cli.cli.options import CommandGroup, flags_of, form_of, open_services, show_list
+from kalshi_cli.cli.options import flags_of, form_of, open_services, show_list
 from kalshi_cli.cli.parameters import (
     LIMIT_OR_ALL,
     All,
+    CommandGroup,
     Limit,
     choice_option,
     count_option,

@@ -11,9 +11,8 @@ import typer
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli import backtest_files
-from kalshi_cli.cli.options import CommandGroup, open_services, require_extra, show_view
-from kalshi_cli.cli.order_options import shows_every_field
-from kalshi_cli.cli.parameters import LakeFolder, argument, choice_option, flag, option
+from kalshi_cli.cli.options import open_services, require_extra, show_view, shows_every_field
+from kalshi_cli.cli.parameters import CommandGroup, LakeFolder, argument, choice_option, flag, option
 from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:

@@ -11,10 +11,22 @@ import typer
 from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, qty_from_user, show_price
 from kalshi_cli.cli.commands.pickers import pick_order, require_terminal
-from kalshi_cli.cli.options import CommandGroup, asks, note_unsent, show_list, show_view
-from kalshi_cli.cli.order_options import ExpiresIn, consented, executed, is_terse, open_orders, show_change, unsent
+from kalshi_cli.cli.options import (
+    asks,
+    consented,
+    executed,
+    is_terse,
+    note_unsent,
+    open_orders,
+    show_change,
+    show_list,
+    show_view,
+    unsent,
+)
 from kalshi_cli.cli.parameters import (
+    CommandGroup,
     DryRun,
+    ExpiresIn,
     TickerGlob,
     Yes,
     argument,

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import executed
-from kalshi_cli.cli.parameters import Yes, argument, count_option, option, subaccount_option
+from kalshi_cli.cli.options import executed, open_services, show_list, show_view
+from kalshi_cli.cli.parameters import CommandGroup, Yes, argument, count_option, option, subaccount_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,28 +14,24 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.cli.commands import cancel_all, order_changes, order_groups
 from kalshi_cli.cli.commands.pickers import pick_order
 from kalshi_cli.cli.options import (
-    CommandGroup,
-    HelpCommand,
     asks,
-    note_unsent,
-    open_services,
-    show_list,
-    show_view,
-)
-from kalshi_cli.cli.order_options import (
     consented,
     executed,
     is_for_people,
     is_terse,
     note_halt,
+    note_unsent,
     open_orders,
-    order_ticket,
+    open_services,
+    show_list,
     show_order,
+    show_view,
     shows_side_in_words,
-    takes_order_terms,
     unsent,
 )
 from kalshi_cli.cli.parameters import (
+    CommandGroup,
+    HelpCommand,
     Paper,
     TickerGlob,
     Yes,
@@ -48,12 +44,14 @@ from kalshi_cli.cli.parameters import (
     order_argument,
     price_option,
     subaccount_option,
+    takes_order_terms,
     ticker,
 )
 from kalshi_cli.cli.screen.output import info, write_sentence
 from kalshi_cli.cli.time_options import when, when_option
 
 if TYPE_CHECKING:
+    from kalshi_cli.services.orders.place import OrderTicket
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import ListedOrderRow
     from kalshi_cli.views.row import OutputRow
@@ -107,7 +105,7 @@ def place_order(
     from kalshi_cli.services.trading.stop_signals import in_flight
     from kalshi_cli.views.plans import new_order_view
 
-    ticket = order_ticket(name, side, action, count, price, **terms)
+    ticket = _ticket(name, side, action, count, price, **terms)
     with unsent("Your order was not sent"), open_orders(ctx, is_rehearsal=dry_run) as (resources, orders):
         plan = orders.plan_ticket(ticket)
         if plan.unknown_orders:
@@ -127,6 +125,28 @@ def place_order(
             order = orders.execute(plan)
             view = new_order_view(order, plan, is_reduce_only=ticket.reduce_only)
             show_order(ctx, view, resources.clock.now())
+
+
+def _ticket(
+    ticker: str, side: str, action: str, count: Any, price: Any, *,
+    tif: str, stp: str, expires_in: Any, client_order_id: str, group: str, **same: Any,
+) -> OrderTicket:  # fmt: skip
+    """Return the order that was typed."""
+    from kalshi_cli.services.orders.place import SELF_TRADE_PREVENTIONS, TIMES_IN_FORCE, OrderTicket
+
+    return OrderTicket(
+        ticker=ticker.upper(),
+        outcome=side,  # type: ignore[arg-type]
+        action=action,  # type: ignore[arg-type]
+        qty=count,
+        price=price,
+        tif=TIMES_IN_FORCE[tif],
+        self_trade_prevention=SELF_TRADE_PREVENTIONS[stp],
+        expires_in_s=expires_in,
+        client_order_id=client_order_id or None,
+        order_group_id=group,
+        **same,
+    )
 
 
 @app.command("list")

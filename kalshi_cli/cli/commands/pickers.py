@@ -12,7 +12,8 @@ import typer
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.text import safe_text, shorten_title
 from kalshi_cli.base.units import show_price, show_qty
-from kalshi_cli.cli.options import HelpCommand, open_services
+from kalshi_cli.cli.options import open_services
+from kalshi_cli.cli.parameters import HelpCommand
 from kalshi_cli.cli.screen.output import prompt, warn
 
 if TYPE_CHECKING:

@@ -9,11 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, account_of, flags_of, form_of, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import is_for_people, is_terse, note_halt, note_pause, shows_side_in_words
+from kalshi_cli.cli.options import (
+    account_of,
+    flags_of,
+    form_of,
+    is_for_people,
+    is_terse,
+    note_halt,
+    note_pause,
+    open_services,
+    show_list,
+    show_view,
+    shows_side_in_words,
+)
 from kalshi_cli.cli.parameters import (
     LIMIT_OR_ALL,
     All,
+    CommandGroup,
     Paper,
     argument,
     choice_option,

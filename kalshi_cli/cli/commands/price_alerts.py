@@ -9,8 +9,8 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import pluralize, show_price
-from kalshi_cli.cli.options import CommandGroup, flags_of, home_of, open_services, show_list, show_view
-from kalshi_cli.cli.parameters import argument, duration_option, flag, price_option, ticker
+from kalshi_cli.cli.options import flags_of, home_of, open_services, show_list, show_view
+from kalshi_cli.cli.parameters import CommandGroup, argument, duration_option, flag, price_option, ticker
 from kalshi_cli.cli.screen.output import Format, info, warn, write_sentence
 from kalshi_cli.views.alerts import ADD_CHANNEL, NO_CHANNEL, PriceAlertRow
 from kalshi_cli.views.formats import format_clock

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, asks, note_unsent, open_app, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import executed
+from kalshi_cli.cli.options import asks, executed, note_unsent, open_app, open_services, show_list, show_view
 from kalshi_cli.cli.parameters import (
+    CommandGroup,
     DryRun,
     Limit,
     Yes,

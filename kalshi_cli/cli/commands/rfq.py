@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.commands.quote import QuoteId, Rest, RfqId, Status, Wait, trade_quote
-from kalshi_cli.cli.options import CommandGroup, note_unsent, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import executed
+from kalshi_cli.cli.options import executed, note_unsent, open_services, show_list, show_view
 from kalshi_cli.cli.parameters import (
+    CommandGroup,
     DryRun,
     Limit,
     Yes,

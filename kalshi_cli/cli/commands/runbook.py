@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, form_of
-from kalshi_cli.cli.parameters import argument
+from kalshi_cli.cli.options import form_of
+from kalshi_cli.cli.parameters import CommandGroup, argument
 from kalshi_cli.cli.screen.output import Format, chosen_fields, info, write_markdown
 
 app = CommandGroup("Show step-by-step instructions for an incident.")

@@ -13,9 +13,27 @@ from kalshi_cli.base.errors import HaltedError, UsageError
 from kalshi_cli.base.units import Money, Ts, pluralize, show_money
 from kalshi_cli.cli import backtest_files
 from kalshi_cli.cli.backtest_files import lake_part, latency_of
-from kalshi_cli.cli.options import CommandGroup, agreed, environment_of, flags_of, home_of, open_app, show_view
-from kalshi_cli.cli.order_options import is_for_people, is_terse, shows_every_field
-from kalshi_cli.cli.parameters import LakeFolder, Paper, argument, choice_option, duration_option, flag, option
+from kalshi_cli.cli.options import (
+    agreed,
+    environment_of,
+    flags_of,
+    home_of,
+    is_for_people,
+    is_terse,
+    open_app,
+    show_view,
+    shows_every_field,
+)
+from kalshi_cli.cli.parameters import (
+    CommandGroup,
+    LakeFolder,
+    Paper,
+    argument,
+    choice_option,
+    duration_option,
+    flag,
+    option,
+)
 from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:

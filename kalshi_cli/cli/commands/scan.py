@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from kalshi_cli.base.units import Qty, qty_from_user
-from kalshi_cli.cli.options import CommandGroup, open_services, show_list
+from kalshi_cli.cli.options import open_services, show_list
 from kalshi_cli.cli.parameters import (
     LIMIT_OR_ALL,
     All,
+    CommandGroup,
     Limit,
     choice_option,
     duration_option,

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, form_of
-from kalshi_cli.cli.parameters import argument
+from kalshi_cli.cli.options import form_of
+from kalshi_cli.cli.parameters import CommandGroup, argument
 from kalshi_cli.cli.screen.output import Format, chosen_fields, info, write_out
 
 app = CommandGroup("Show the JSON schema of what a command prints.")

@@ -11,8 +11,8 @@ import typer
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import CommandGroup, account_opener, flags_of, load_config, require_extra
-from kalshi_cli.cli.parameters import flag, option
+from kalshi_cli.cli.options import account_opener, flags_of, load_config, require_extra
+from kalshi_cli.cli.parameters import CommandGroup, flag, option
 from kalshi_cli.cli.screen.output import Format, flush_out, info, write_out
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.short_order import price_after_at, refuse_dollars, refuse_outcome, refuse_swapped
 from kalshi_cli.base.units import ONE_DOLLAR, Price, qty_from_user, show_price
 from kalshi_cli.cli.commands.orders import place_order
-from kalshi_cli.cli.options import CommandGroup, HelpCommand, open_services
-from kalshi_cli.cli.order_options import takes_order_terms
-from kalshi_cli.cli.parameters import argument, flag, ticker, typed_by
+from kalshi_cli.cli.options import open_services
+from kalshi_cli.cli.parameters import CommandGroup, HelpCommand, argument, flag, takes_order_terms, ticker, typed_by
 
 app = CommandGroup("Buy and sell contracts.")
 

@@ -13,8 +13,17 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import CommandGroup, environment_of, show_done, show_view
-from kalshi_cli.cli.parameters import argument, choice_option, duration_option, flag, option, ticker, time_option
+from kalshi_cli.cli.options import environment_of, show_done, show_view
+from kalshi_cli.cli.parameters import (
+    CommandGroup,
+    argument,
+    choice_option,
+    duration_option,
+    flag,
+    option,
+    ticker,
+    time_option,
+)
 from kalshi_cli.cli.screen.output import info, write_out
 
 if TYPE_CHECKING:

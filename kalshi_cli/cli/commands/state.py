@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, open_services, show_view
-from kalshi_cli.cli.parameters import flag
+from kalshi_cli.cli.options import open_services, show_view
+from kalshi_cli.cli.parameters import CommandGroup, flag
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup("Rebuild the local state file.\n\nRepair the state file, which is the local record of an account.")

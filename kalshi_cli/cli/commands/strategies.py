@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, show_list, show_view
-from kalshi_cli.cli.parameters import argument, option
+from kalshi_cli.cli.options import show_list, show_view
+from kalshi_cli.cli.parameters import CommandGroup, argument, option
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(

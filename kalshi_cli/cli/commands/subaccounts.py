@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, note_unsent, open_services, show_list, show_view
-from kalshi_cli.cli.order_options import executed
-from kalshi_cli.cli.parameters import DryRun, Limit, TransferId, Yes, money_option, option
+from kalshi_cli.cli.options import executed, note_unsent, open_services, show_list, show_view
+from kalshi_cli.cli.parameters import CommandGroup, DryRun, Limit, TransferId, Yes, money_option, option
 
 app = CommandGroup(
     "Manage subaccounts.\n\nManage subaccounts, 0 (primary) to 63, each with its own cash and positions.",

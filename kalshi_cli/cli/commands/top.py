@@ -12,8 +12,8 @@ import typer
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.files import open_regular
-from kalshi_cli.cli.options import CommandGroup, account_opener, flags_of, require_extra
-from kalshi_cli.cli.parameters import flag, watchlist_option
+from kalshi_cli.cli.options import account_opener, flags_of, require_extra
+from kalshi_cli.cli.parameters import CommandGroup, flag, watchlist_option
 from kalshi_cli.cli.screen.output import Format, info, write_out
 
 if TYPE_CHECKING:

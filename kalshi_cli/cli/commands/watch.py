@@ -10,8 +10,8 @@ import typer
 
 from kalshi_cli.base.errors import NotFoundError, UnreachableError, UsageError
 from kalshi_cli.cli.commands.pickers import pick_market
-from kalshi_cli.cli.options import CommandGroup, environment_of, flags_of, load_config, open_services
-from kalshi_cli.cli.parameters import argument, choice_option, duration_option, watchlist_option
+from kalshi_cli.cli.options import environment_of, flags_of, load_config, open_services
+from kalshi_cli.cli.parameters import CommandGroup, argument, choice_option, duration_option, watchlist_option
 from kalshi_cli.cli.screen.output import Format, chosen_fields, info, require_reader, write_out
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_list, show_view
-from kalshi_cli.cli.parameters import argument
+from kalshi_cli.cli.options import flags_of, open_services, show_list, show_view
+from kalshi_cli.cli.parameters import CommandGroup, argument
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(

@@ -7,9 +7,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, home_of, open_app, show_view
-from kalshi_cli.cli.order_options import is_terse, shows_every_field
-from kalshi_cli.cli.parameters import Paper, argument
+from kalshi_cli.cli.options import home_of, is_terse, open_app, show_view, shows_every_field
+from kalshi_cli.cli.parameters import CommandGroup, Paper, argument
 from kalshi_cli.cli.screen.output import info
 from kalshi_cli.cli.time_options import moment_of, when_option
 
