@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.market.order_book import OrderBook, follow
 from kalshi_cli.core.model.markets import Market
-from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, FeedState, MarketChange, Message
+from kalshi_cli.core.model.messages import BookSnapshot, FeedState, MarketChange, Message
 from kalshi_cli.core.model.order_terms import ASK, BID
 
 
@@ -78,16 +78,8 @@ class TapePeriod:
 
     def _keep(self, message: Message) -> None:
         """Keep what is still true at the start of the period."""
-        if isinstance(message, BookDelta):
-            if message.ticker in self._books:
-                self._books[message.ticker].apply(message.side, message.price, message.delta, message.ts)
-        elif isinstance(message, BookSnapshot):
-            book = self._books.setdefault(message.ticker, OrderBook(message.ticker))
-            book.load(message.bids, message.asks, message.ts)
-        elif isinstance(message, FeedGap):
-            for ticker in self._books.keys() & set(message.tickers):
-                self._books[ticker].invalidate(message.reason)
-        elif isinstance(message, MarketChange):
+        follow(self._books, message)
+        if isinstance(message, MarketChange):
             known = self._changes.get(message.market.ticker, message)
             self._changes[message.market.ticker] = msgspec.structs.replace(
                 message, fees=message.fees or known.fees, family=message.family or known.family

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -79,28 +78,20 @@ def _pieces(
     rare = [_start(lake, session, chosen, codes, own)]
     changes: list[Columns] = []
     for series in filter(chosen.has, session.series):
-        read = partial(_read, lake, session, series)
-        changes += [_changes(part, chosen, codes, own) for part in read("book_changes", _READ)]
-        rare += [_snapshots(part, chosen, codes, own) for part in read("book_snapshots")]
+        changes += [_changes(part, chosen, codes, own) for part in lake.parts("book_changes", series, session, _READ)]
+        rare += [_snapshots(part, chosen, codes, own) for part in lake.parts("book_snapshots", series, session)]
     followed = sorted(own.values())
     for series in filter(chosen.has, session.series):
-        rare += [_lost(part, codes, followed) for part in _read(lake, session, series, "lifecycle")]
+        rare += [_lost(part, codes, followed) for part in lake.parts("lifecycle", series, session)]
     pieces = _merged(_in_order(changes), _in_order(rare))
     if session.from_us < chosen.first_us or session.to_us > chosen.last_us:
         columns = _joined(pieces)
         _never_back(columns["ts_us"])
         is_in = (columns["ts_us"] >= chosen.first_us) & (columns["ts_us"] <= chosen.last_us)
-        pieces = [{name: column[is_in] for name, column in columns.items()}]
+        pieces = [_part(columns, is_in)]
     if is_last or not any(len(piece["row"]) for piece in pieces):
         return pieces
     return [*pieces, _rows(len(followed), codes=followed, flags=LOST)]  # The loss of every book, at the last time.
-
-
-def _read(
-    lake: Lake, session: LakeSession, series: str, table: str, columns: Sequence[str] | None = None
-) -> Iterator[pa.Table]:
-    where = ([series], session.from_us, session.to_us)
-    return lake.tables(table, *where, session=session.session, columns=columns)
 
 
 def _merged(many: Columns, few: Columns) -> list[Columns]:
@@ -113,8 +104,8 @@ def _merged(many: Columns, few: Columns) -> list[Columns]:
     return pieces
 
 
-def _part(columns: Columns, span: slice) -> Columns:
-    return {name: column[span] for name, column in columns.items()}
+def _part(columns: Columns, chosen: slice | NDArray[Any]) -> Columns:
+    return {name: column[chosen] for name, column in columns.items()}
 
 
 def _in_order(parts: list[Columns]) -> Columns:
@@ -123,8 +114,7 @@ def _in_order(parts: list[Columns]) -> Columns:
     rows = joined["row"]
     if (rows[1:] >= rows[:-1]).all():
         return joined
-    order = np.argsort(rows, kind="stable")
-    return {name: column[order] for name, column in joined.items()}
+    return _part(joined, np.argsort(rows, kind="stable"))
 
 
 def _joined(parts: list[Columns], names: Iterable[str] = tuple(_KINDS)) -> Columns:
@@ -164,7 +154,7 @@ def _changes(part: pa.Table, chosen: Selection, codes: dict[str, int], own: dict
     code = _codes(part.column("market"), chosen, codes, own)
     given = {name: part.column(name).to_numpy() for name in ("row", "ts_us", "side", "price", "delta", "seq")}
     columns = _rows(len(code), codes=code, **given)
-    return {name: column[code >= 0] for name, column in columns.items()} if (code < 0).any() else columns
+    return _part(columns, code >= 0) if (code < 0).any() else columns
 
 
 def _snapshots(part: pa.Table, chosen: Selection, codes: dict[str, int], own: dict[str, int]) -> Columns:

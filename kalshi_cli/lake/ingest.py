@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.market.order_book import OrderBook, follow
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, MarketChange, Message
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.recorded import RecordedConnection, WatchNote
@@ -68,8 +68,7 @@ class SessionWriter:
             self._tracker.end(self._last, "reconnected", event.placed_us)
         elif isinstance(item, FeedGap):
             self._gaps.update(item.tickers)
-            for ticker in self._books.keys() & set(item.tickers):
-                self._books[ticker].invalidate(item.reason)
+            follow(self._books, item)
             self._tracker.lost(item.tickers, self._last, "gap", self._last_of_book)
         elif isinstance(item, WatchNote) and item.close_time is not None:
             self._tracker.closes(item.ticker, item.close_time * 1000)
@@ -84,7 +83,7 @@ class SessionWriter:
             self._recv_first = event.recv_ms if self._recv_first < 0 else min(self._recv_first, event.recv_ms)
             self._recv_last = max(self._recv_last, event.recv_ms)
         ticker = getattr(item, "ticker", "")
-        if ticker in self._known and isinstance(item, Message) and self._is_known(ticker, event):
+        if ticker in self._known and isinstance(item, Message) and self._is_known(ticker, item, event):
             self.left_out += 1
             return
         if isinstance(item, BookSnapshot):
@@ -92,9 +91,8 @@ class SessionWriter:
             self._tracker.followed(ticker, event.placed_us)
         self._put(event)
 
-    def _is_known(self, ticker: str, event: PlacedEvent) -> bool:
+    def _is_known(self, ticker: str, item: Message, event: PlacedEvent) -> bool:
         """Return whether the lake has this event; where it no longer has, add the book as it is then."""
-        item = event.item
         book = self._books.setdefault(ticker, OrderBook(ticker))
         was_left_out = self._is_left_out.get(ticker, False)
         is_known = self._known.has(ticker, event.placed_us)
@@ -103,10 +101,7 @@ class SessionWriter:
         self._is_left_out[ticker] = is_known
         if was_left_out and not is_known and book.is_usable and not isinstance(item, BookSnapshot):
             self._resume(ticker, event.placed_us, event.recv_ms, event.seq)
-        if isinstance(item, BookSnapshot):
-            book.load(item.bids, item.asks, item.ts)
-        elif isinstance(item, BookDelta):
-            book.apply(item.side, item.price, item.delta, item.ts)
+        follow(self._books, item)
         return is_known
 
     def _resume(self, ticker: str, at: int, recv_ms: int, seq: int) -> None:

@@ -62,6 +62,13 @@ class Lake:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    def parts(
+        self, table: str, series: str, session: LakeSession, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.Table]:
+        """Yield the rows of a table that this import added to a series."""
+        times = session.from_us, session.to_us
+        return self.tables(table, [series], *times, session=session.session, columns=columns)
+
     @contextmanager
     def writing(self, clock: Clock, wait_s: float = 0.0) -> Iterator[Transaction]:
         """Hold the lake's lock and collect changes; they are made at the end of the block, all or none.
@@ -128,11 +135,8 @@ class Lake:
                 path = each.path
                 yield from _groups(path, session, columns)
         except FileNotFoundError as error:
-            raise StateFileError(
-                f"The lake {self.root} changed while it was read",
-                hint="run this again",
-                code="lake_busy",
-            ) from error
+            what = f"The lake {self.root} changed while it was read"
+            raise StateFileError(what, hint="run this again", code="lake_busy") from error
         except (OSError, pa.ArrowException) as error:
             raise unreadable(path, error) from error
 
@@ -156,7 +160,7 @@ class Lake:
 
     def add_session(self, changes: Transaction, session: LakeSession) -> None:
         """Add the row of an import, to each of its series."""
-        row = tuple(getattr(session, name) for name in session.__struct_fields__)
+        row = msgspec.structs.astuple(session)
         for series in (*session.series, *(each.partition("/")[2] for each in session.inputs)):
             changes.add("sessions", series, session.from_us, row)
 

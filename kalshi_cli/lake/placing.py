@@ -87,7 +87,9 @@ def placed(events: Iterable[RecordedEvent], name: str) -> Iterator[PlacedEvent]:
         )
         if recv_ms >= 0:
             if newest_recv - recv_ms > MAX_JUMP_MS:
-                raise _jump(name, f"the recorder's clock goes back from {_show(newest_recv)} to {_show(recv_ms)}")
+                raise _jump(
+                    name, f"the recorder's clock goes back from {format_ts(newest_recv)} to {format_ts(recv_ms)}"
+                )
             newest_recv = max(newest_recv, recv_ms)
         if not is_timed:
             held.append(_Held(recv_ms, item, raw))
@@ -128,9 +130,9 @@ def _judge(name: str, at_ms: int, now_ms: int, recv_ms: int) -> None:
     if at_ms > NEVER // 2:
         raise UsageError(f"{name}: a message without any time", hint=_HINT, code="bad_recording")
     if recv_ms >= 0 and abs(at_ms - recv_ms) > MAX_JUMP_MS:
-        raise _jump(name, f"the exchange's {_show(at_ms)} is over an hour from the recorder's {_show(recv_ms)}")
+        raise _jump(name, f"the exchange's {format_ts(at_ms)} is over an hour from the recorder's {format_ts(recv_ms)}")
     if now_ms - at_ms > MAX_JUMP_MS:
-        raise _jump(name, f"the exchange's time goes back from {_show(now_ms)} to {_show(at_ms)}")
+        raise _jump(name, f"the exchange's time goes back from {format_ts(now_ms)} to {format_ts(at_ms)}")
 
 
 _HINT = "check that the file is a complete recording of one session"
@@ -138,7 +140,3 @@ _HINT = "check that the file is a complete recording of one session"
 
 def _jump(name: str, problem: str) -> UsageError:
     return UsageError(f"{name}: a clock jumps: {problem}", hint=_HINT, code="bad_recording")
-
-
-def _show(ms: int) -> str:
-    return format_ts(Ts(ms))

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from functools import partial
 from itertools import chain
 from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
-import pyarrow as pa
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.market.order_book import OrderBook
-from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, MarketChange, Message
+from kalshi_cli.core.market.order_book import OrderBook, follow
+from kalshi_cli.core.model import recorded
+from kalshi_cli.core.model.messages import BookSnapshot, FeedGap, MarketChange, Message
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.core.model.recorded import (
-    ContinuationNote,
-    LaneEvent,
-    RecordedConnection,
-    RecordedEvent,
-    RecordedInput,
-    RecordedItem,
-    WatchNote,
-)
-from kalshi_cli.lake.changes import (
-    COLUMNS,
-    NewRows,
-    ReadChanges,
-    ReadItem,
-    TickerNumbers,
-    columns_of,
-    in_order,
-    interleaved,
-)
+from kalshi_cli.core.model.recorded import LaneEvent, RecordedConnection, RecordedInput, RecordedItem, WatchNote
+from kalshi_cli.lake import changes
+from kalshi_cli.lake.changes import NewRows, ReadChanges, ReadItem
 from kalshi_cli.lake.coverage import continued
 from kalshi_cli.lake.lake import Lake, LakeSession
 from kalshi_cli.lake.layout import MAX_US, series_of
@@ -111,7 +95,7 @@ def streams(
             lanes.append(lane := [])
         lane.append(each)
     if new_rows is not None and len(lanes) == 1:
-        tickers = TickerNumbers(lambda ticker: chosen.has_market(ticker) and is_wanted(ticker))
+        tickers = changes.TickerNumbers(lambda ticker: chosen.has_market(ticker) and is_wanted(ticker))
         read: Callable[[LakeSession], Iterator[LaneEvent]] = partial(
             session_rows, lake, chosen=chosen, tickers=tickers, new_rows=new_rows
         )
@@ -138,7 +122,7 @@ def _in_turn(
     on_read: Callable[[int], None],
 ) -> Iterator[Iterator[LaneEvent]]:
     for session in lane:
-        end = Ts(session.recv_to_ms), ContinuationNote(frozenset(goes_on.get(session.to_us, ()))), b""
+        end = Ts(session.recv_to_ms), recorded.ContinuationNote(frozenset(goes_on.get(session.to_us, ()))), b""
         yield chain(_watched(read(session), *chosen.span_ms(session), on_read), (end,))
 
 
@@ -156,7 +140,7 @@ def _watched(
     on_read(span_ms - done)
 
 
-def session_events(lake: Lake, session: LakeSession, chosen: Selection) -> Iterator[RecordedEvent]:
+def session_events(lake: Lake, session: LakeSession, chosen: Selection) -> Iterator[recorded.RecordedEvent]:
     """Yield the events of a recording, as its file had them."""
     tables = ("book_changes", *SESSION_TABLES)
     events: Iterator[ReadItem] = heapq.merge(*_sources(lake, session, chosen, tables), key=attrgetter("number"))
@@ -164,15 +148,15 @@ def session_events(lake: Lake, session: LakeSession, chosen: Selection) -> Itera
 
 
 def session_rows(
-    lake: Lake, session: LakeSession, chosen: Selection, tickers: TickerNumbers, new_rows: NewRows
+    lake: Lake, session: LakeSession, chosen: Selection, tickers: changes.TickerNumbers, new_rows: NewRows
 ) -> Iterator[LaneEvent]:
     """Yield the events of a recording, but the changes of its books as rows, with the time the last was received."""
-    changes = in_order(
-        (columns_of(part, tickers) for part in _parts(lake, "book_changes", series, session, COLUMNS))
+    own = changes.in_order(
+        (changes.columns_of(part, tickers) for part in lake.parts("book_changes", series, session, changes.COLUMNS))
         for series in filter(chosen.has, session.series)
     )
     others = heapq.merge(*_sources(lake, session, chosen, SESSION_TABLES), key=attrgetter("number"))
-    return _selected(interleaved(changes, others, tickers.tickers, new_rows), session, chosen)
+    return _selected(changes.interleaved(own, others, tickers.tickers, new_rows), session, chosen)
 
 
 def _selected(events: Iterator[ReadItem], session: LakeSession, chosen: Selection) -> Iterator[LaneEvent]:
@@ -216,18 +200,11 @@ def _sources(
 def _events(
     lake: Lake, table: str, series: str, session: LakeSession, is_wanted: Callable[[RecordedItem], bool]
 ) -> Iterator[ReadEvent]:
-    parts = _parts(lake, table, series, session)
+    parts = lake.parts(table, series, session)
     events = (event for part in parts for event in events_of(table, part) if is_wanted(event.item))
     if table == "lifecycle":  # Rows of the whole recording, such as its connections, come after the news of a series.
         events = iter(sorted(events, key=attrgetter("number")))  # type: ignore[assignment]
     yield from events
-
-
-def _parts(
-    lake: Lake, table: str, series: str, session: LakeSession, columns: Sequence[str] | None = None
-) -> Iterator[pa.Table]:
-    where = session.from_us, session.to_us
-    return lake.tables(table, [series], *where, session=session.session, columns=columns)
 
 
 def _filter_of(markets: Collection[str]) -> Callable[[RecordedItem], bool]:
@@ -256,14 +233,9 @@ def starting_books(lake: Lake, session: LakeSession, chosen: Selection) -> dict[
 
 
 def _apply(books: dict[str, OrderBook], item: RecordedItem) -> None:
-    if isinstance(item, BookSnapshot):
-        books.setdefault(item.ticker, OrderBook(item.ticker)).load(item.bids, item.asks, item.ts)
-    elif isinstance(item, BookDelta) and item.ticker in books:
-        books[item.ticker].apply(item.side, item.price, item.delta, item.ts)
-    elif isinstance(item, FeedGap):
-        for ticker in books.keys() & set(item.tickers):
-            books[ticker].invalidate(item.reason)
-    elif isinstance(item, RecordedConnection):
+    if isinstance(item, Message):
+        follow(books, item)
+    if isinstance(item, RecordedConnection):
         for book in books.values():
             book.invalidate("reconnected")
 

@@ -16,13 +16,7 @@ from kalshi_cli.core.model.markets import Candle, Family, FeeSchedule, Market, M
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Level, PublicTrade, Quote
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.core.model.recorded import (
-    LifecycleNote,
-    RecordedConnection,
-    RecordedInput,
-    RecordedItem,
-    WatchNote,
-)
+from kalshi_cli.core.model.recorded import LifecycleNote, RecordedConnection, RecordedInput, RecordedItem, WatchNote
 from kalshi_cli.lake.layout import series_of
 from kalshi_cli.lake.placing import NEVER, PlacedEvent
 
@@ -39,6 +33,9 @@ EVERYWHERE = ""
 """The series of a row that belongs to every series of its session, such as the start of a connection."""
 
 Row = tuple[Any, ...]
+
+TableColumns = tuple[str, str, Row]
+"""A table, a series, and the columns of a row."""
 
 
 class PlacedRow(NamedTuple):
@@ -80,12 +77,11 @@ def row_of(event: PlacedEvent, session: str, number: int) -> PlacedRow:
     if type(item) is BookDelta:
         values: Row = (at, item.ticker, SIDES.index(item.side), item.price, item.delta, event.seq, *where)
         return PlacedRow("book_changes", series_of(item.ticker), event.placed_us, values)
-    table, series, columns = _MAKERS[type(item)](event)
+    table, series, columns = _MAKERS[type(item)](item, event)
     return PlacedRow(table, series, event.placed_us, (at, *columns, *where))
 
 
-def _snapshot(event: PlacedEvent) -> tuple[str, str, Row]:
-    item: Any = event.item
+def _snapshot(item: Any, event: PlacedEvent) -> TableColumns:
     levels = [
         list(column) for side in (item.bids, item.asks) for column in (zip(*side, strict=True) if side else ((), ()))
     ]
@@ -93,15 +89,13 @@ def _snapshot(event: PlacedEvent) -> tuple[str, str, Row]:
     return "book_snapshots", series_of(item.ticker), (item.ticker, *levels, event.seq, sent)
 
 
-def _ticker(event: PlacedEvent) -> tuple[str, str, Row]:
-    item: Any = event.item
+def _ticker(item: Any, event: PlacedEvent) -> TableColumns:
     _require_time(event)
     columns = (item.ticker, item.bid, item.bid_size, item.ask, item.ask_size, item.last, item.volume)
     return "tickers", series_of(item.ticker), columns
 
 
-def _trade(event: PlacedEvent) -> tuple[str, str, Row]:
-    item: Any = event.item
+def _trade(item: Any, event: PlacedEvent) -> TableColumns:
     _require_time(event)
     return "trades", series_of(item.ticker), trade_columns(item)
 
@@ -131,30 +125,25 @@ def _require_time(event: PlacedEvent) -> None:
         raise UsageError("A ticker or trade without any time", hint="record with a clock", code="bad_recording")
 
 
-def _connection(event: PlacedEvent) -> tuple[str, str, Row]:
-    item: Any = event.item
+def _connection(item: Any, _event: PlacedEvent) -> TableColumns:
     return "lifecycle", EVERYWHERE, (None, "connected", str(item.number))
 
 
-def _gap(event: PlacedEvent) -> tuple[str, str, Row]:
-    item: Any = event.item
+def _gap(item: Any, _event: PlacedEvent) -> TableColumns:
     return "lifecycle", EVERYWHERE, (None, "gap", _encode(_Gap(item.tickers, item.reason)).decode())
 
 
-def _news_of_market(event: PlacedEvent) -> tuple[str, str, Row]:
-    item: Any = event.item
+def _news_of_market(item: Any, _event: PlacedEvent) -> TableColumns:
     return "lifecycle", series_of(item.ticker), (item.ticker, item.kind, item.detail)
 
 
-def _watched(event: PlacedEvent) -> tuple[str, str, Row]:
-    item: Any = event.item
+def _watched(item: Any, _event: PlacedEvent) -> TableColumns:
     close = None if item.close_time is None else item.close_time * 1000
     columns = (item.ticker, None, None, item.status, item.strike, close, None, None, None, None, None)
     return "markets", series_of(item.ticker), columns
 
 
-def _market(event: PlacedEvent) -> tuple[str, str, Row]:
-    item: Any = event.item
+def _market(item: Any, _event: PlacedEvent) -> TableColumns:
     return "markets", series_of(item.market.ticker), market_columns(item.market, item.fees, item.family)
 
 
@@ -168,18 +157,7 @@ def market_columns(market: Market, fees: FeeSchedule | None, family: Family | No
     )  # fmt: skip
 
 
-def _index(event: PlacedEvent) -> tuple[str, str, Row]:
-    item: Any = event.item
-    return "spot", item.index, (item.index, "index", None, item.value, None)
-
-
-def _input(event: PlacedEvent) -> tuple[str, str, Row]:
-    item: Any = event.item
-    table, series, columns = input_columns(item.said)
-    return table, series, columns
-
-
-def input_columns(said: messages.Message) -> tuple[str, str, Row]:
+def input_columns(said: messages.Message) -> TableColumns:
     """Return the table, series and columns (without the times) of an external input."""
     match said:
         case messages.ReferencePrice():
@@ -198,15 +176,15 @@ def input_columns(said: messages.Message) -> tuple[str, str, Row]:
             raise TypeError(type(said).__name__)
 
 
-_MAKERS: dict[type, Callable[[PlacedEvent], tuple[str, str, Row]]] = {
+_MAKERS: dict[type, Callable[[Any, PlacedEvent], TableColumns]] = {
     BookSnapshot: _snapshot,
     Quote: _ticker,
     PublicTrade: _trade,
     messages.FeedGap: _gap,
     messages.MarketChange: _market,
-    messages.ReferencePrice: _index,
+    messages.ReferencePrice: lambda item, _event: input_columns(item),
     RecordedConnection: _connection,
-    RecordedInput: _input,
+    RecordedInput: lambda item, _event: input_columns(item.said),
     LifecycleNote: _news_of_market,
     WatchNote: _watched,
 }
@@ -228,8 +206,8 @@ def events_of(table: str, batch: pa.Table) -> Iterator[ReadEvent]:
     """Yield the events of rows of this table."""
     columns = {name: _values(batch.column(name)) for name in batch.column_names}
     recv = [NEVER if ms < 0 else Ts(ms) for ms in columns["recv_ms"]]
-    items = _READERS[table](columns, recv)
-    return map(ReadEvent, columns["row"], columns["ts_us"], recv, items)
+    columns["recv"] = recv
+    return map(ReadEvent, columns["row"], columns["ts_us"], recv, _READERS[table](columns))
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
@@ -244,18 +222,22 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
 
 
 Columns = dict[str, list[Any]]
+"""The values of a table by column; `recv` is the time received of each row."""
 
 
-def _changes(c: Columns, _recv: list[Ts]) -> Iterable[RecordedItem]:
+def _of(c: Columns, *names: str) -> Iterator[Any]:
+    """Return these columns, row by row."""
+    return zip(*(c[name] for name in names), strict=True)
+
+
+def _changes(c: Columns) -> Iterable[RecordedItem]:
     times = [us // 1000 for us in c["ts_us"]]
     return map(BookDelta, times, c["market"], map(SIDES.__getitem__, c["side"]), c["price"], c["delta"])
 
 
-def _snapshots(c: Columns, recv: list[Ts]) -> Iterator[RecordedItem]:
-    sides = zip(c["bid_prices"], c["bid_counts"], c["ask_prices"], c["ask_counts"], strict=True)
-    for ticker, sent, recv_ts, (*bids, ask_prices, ask_counts) in zip(
-        c["market"], c["sent_ms"], recv, sides, strict=True
-    ):
+def _snapshots(c: Columns) -> Iterator[RecordedItem]:
+    sides = ("bid_prices", "bid_counts", "ask_prices", "ask_counts")
+    for ticker, sent, recv_ts, *bids, ask_prices, ask_counts in _of(c, "market", "sent_ms", "recv", *sides):
         at = recv_ts if sent is None else Ts(sent)
         yield BookSnapshot(at, ticker, _levels(*bids), _levels(ask_prices, ask_counts))
 
@@ -264,20 +246,19 @@ def _levels(prices: list[int], counts: list[int]) -> tuple[Level, ...]:
     return tuple((Price(price), Qty(count)) for price, count in zip(prices, counts, strict=True))
 
 
-def _trades(c: Columns, _recv: list[Ts]) -> Iterator[RecordedItem]:
+def _trades(c: Columns) -> Iterator[RecordedItem]:
     names = ("ts_us", "market", "trade_id", "price", "count", "taker_side", "is_block")
-    for us, market, trade_id, price, count, side, is_block in zip(*(c[name] for name in names), strict=True):
+    for us, market, trade_id, price, count, side, is_block in _of(c, *names):
         yield PublicTrade(Ts(us // 1000), market, trade_id, price, count, SIDES[side], is_block)
 
 
-def _tickers(c: Columns, _recv: list[Ts]) -> Iterator[RecordedItem]:
-    names = ("ts_us", "market", "bid", "bid_count", "ask", "ask_count", "last", "volume")
-    for us, *columns in zip(*(c[name] for name in names), strict=True):
+def _tickers(c: Columns) -> Iterator[RecordedItem]:
+    for us, *columns in _of(c, "ts_us", "market", "bid", "bid_count", "ask", "ask_count", "last", "volume"):
         yield Quote(Ts(us // 1000), *columns)
 
 
-def _lifecycles(c: Columns, recv: list[Ts]) -> Iterator[RecordedItem]:
-    for market, kind, detail, recv_ts in zip(c["market"], c["kind"], c["detail"], recv, strict=True):
+def _lifecycles(c: Columns) -> Iterator[RecordedItem]:
+    for market, kind, detail, recv_ts in _of(c, "market", "kind", "detail", "recv"):
         if kind == "connected":
             yield RecordedConnection(recv_ts, int(detail))
         elif kind == "gap":
@@ -287,10 +268,9 @@ def _lifecycles(c: Columns, recv: list[Ts]) -> Iterator[RecordedItem]:
             yield LifecycleNote(ticker=market, kind=kind, detail=detail)
 
 
-def _markets(c: Columns, recv: list[Ts]) -> Iterator[RecordedItem]:
-    names = ("market", "close_us", "strike", "status", "detail")
-    for (ticker, close, strike, status, detail), recv_ts in zip(
-        zip(*(c[name] for name in names), strict=True), recv, strict=True
+def _markets(c: Columns) -> Iterator[RecordedItem]:
+    for ticker, close, strike, status, detail, recv_ts in _of(
+        c, "market", "close_us", "strike", "status", "detail", "recv"
     ):
         if detail is None:
             at = None if close is None else Ts(close // 1000)
@@ -300,11 +280,9 @@ def _markets(c: Columns, recv: list[Ts]) -> Iterator[RecordedItem]:
             yield messages.MarketChange(recv_ts, note.market, note.fees, note.family)
 
 
-def _spots(c: Columns, recv: list[Ts]) -> Iterator[RecordedItem]:
-    names = ("ts_us", "symbol", "kind", "venue", "price", "size")
-    for (us, symbol, kind, venue, price, size), recv_ts in zip(
-        zip(*(c[name] for name in names), strict=True), recv, strict=True
-    ):
+def _spots(c: Columns) -> Iterator[RecordedItem]:
+    names = ("ts_us", "symbol", "kind", "venue", "price", "size", "recv")
+    for us, symbol, kind, venue, price, size, recv_ts in _of(c, *names):
         ts = Ts(us // 1000)
         if kind == "index":
             yield messages.ReferencePrice(ts, symbol, price)
@@ -314,21 +292,19 @@ def _spots(c: Columns, recv: list[Ts]) -> Iterator[RecordedItem]:
             yield RecordedInput(recv_ts, messages.SpotPrice(ts, symbol, price, venue, size))
 
 
-def _fairs(c: Columns, recv: list[Ts]) -> Iterator[RecordedItem]:
-    names = ("ts_us", "market", "fair", "source", "until_ms")
-    for (us, *columns), recv_ts in zip(zip(*(c[name] for name in names), strict=True), recv, strict=True):
+def _fairs(c: Columns) -> Iterator[RecordedItem]:
+    for us, *columns, recv_ts in _of(c, "ts_us", "market", "fair", "source", "until_ms", "recv"):
         yield RecordedInput(recv_ts, messages.FairValue(Ts(us // 1000), *columns))
 
 
-def _news(c: Columns, recv: list[Ts]) -> Iterator[RecordedItem]:
-    names = ("ts_us", "signal_id", "market", "side", "confidence", "text")
-    for (us, name, market, side, *columns), recv_ts in zip(
-        zip(*(c[name] for name in names), strict=True), recv, strict=True
-    ):
-        yield RecordedInput(recv_ts, messages.NewsSignal(Ts(us // 1000), name, market, SIDES[side], *columns))
+def _news(c: Columns) -> Iterator[RecordedItem]:
+    names = ("ts_us", "signal_id", "market", "side", "confidence", "text", "recv")
+    for us, name, market, side, confidence, text, recv_ts in _of(c, *names):
+        said = messages.NewsSignal(Ts(us // 1000), name, market, SIDES[side], confidence, text)
+        yield RecordedInput(recv_ts, said)
 
 
-_READERS: dict[str, Callable[[Columns, list[Ts]], Iterable[RecordedItem]]] = {
+_READERS: dict[str, Callable[[Columns], Iterable[RecordedItem]]] = {
     "book_changes": _changes,
     "book_snapshots": _snapshots,
     "trades": _trades,

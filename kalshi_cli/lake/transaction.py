@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -54,24 +54,21 @@ class _StagedFile:
         if len(self._rows) >= ROW_GROUP:
             self._flush()
 
-    def finish(self, older: Iterable[DataFile]) -> None:
+    def finish(self, older: Sequence[DataFile]) -> None:
         """Write the file, with the rows of the `older` ones before its own."""
-        before = list(older)
-        if not before:
-            self._flush()
-            self.close()
-            return
         self._flush()
         self.close()
+        if not older:
+            return
         new = self.path.with_suffix(".new")
         os.replace(self.path, new)
         with open_writer(self.path, self.table) as writer:
-            for path in (*(each.path for each in before), new):
+            for path in (*(each.path for each in older), new):
                 for group in row_groups(path):
                     writer.write_table(group.cast(writer.schema))
         new.unlink()
-        self.first = min(self.first, *(each.first for each in before))
-        self.last = max(self.last, *(each.last for each in before))
+        self.first = min(self.first, *(each.first for each in older))
+        self.last = max(self.last, *(each.last for each in older))
 
     def close(self) -> None:
         """Close the file."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_price, format_qty
-from kalshi_cli.core.model.messages import BookSnapshot, Level
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Level, Message
 from kalshi_cli.core.model.order_terms import BID, Side
 from kalshi_cli.core.model.orders import Order
 
@@ -212,3 +212,16 @@ def book_without(seen: BookSnapshot, own: Iterable[Order]) -> OrderBook:
     book = OrderBook(seen.ticker)
     book.load(seen.bids, seen.asks, seen.ts)
     return book.without(own)
+
+
+def follow(books: dict[str, OrderBook], message: Message) -> None:
+    """Change order books by a message: a snapshot begins one, a change of an unknown one is left out."""
+    if isinstance(message, BookDelta):
+        if message.ticker in books:
+            books[message.ticker].apply(message.side, message.price, message.delta, message.ts)
+    elif isinstance(message, BookSnapshot):
+        book = books.setdefault(message.ticker, OrderBook(message.ticker))
+        book.load(message.bids, message.asks, message.ts)
+    elif isinstance(message, FeedGap):
+        for ticker in books.keys() & set(message.tickers):
+            books[ticker].invalidate(message.reason)

@@ -12,8 +12,8 @@ from support.places import SHARED
 from support.values import make_order
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, notional, parse_price, parse_qty
-from kalshi_cli.core.market.order_book import FillEstimate, OrderBook, PriceLevel, book_without
-from kalshi_cli.core.model.messages import BookSnapshot, Level
+from kalshi_cli.core.market.order_book import FillEstimate, OrderBook, PriceLevel, book_without, follow
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Level, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 
 
@@ -318,3 +318,19 @@ def test_a_book_without_own_orders_has_what_others_quote_and_no_more() -> None:
     ]
     book = book_without(seen, own)
     assert (book.levels(BID), book.levels(ASK)) == ([(cents(39), contracts(7))], [])
+
+
+def test_books_follow_what_messages_say_of_them() -> None:
+    books: dict[str, OrderBook] = {}
+    for message in (
+        BookDelta(Ts(1), "A", BID, cents(40), contracts(1)),  # of a book that no snapshot began
+        BookSnapshot(Ts(2), "A", ((cents(40), contracts(5)),), ()),
+        BookSnapshot(Ts(2), "B", ((cents(30), contracts(5)),), ()),
+        BookDelta(Ts(3), "A", BID, cents(41), contracts(2)),
+        FeedGap(Ts(4), ("B", "C"), "lost"),
+        Tick(Ts(5)),
+    ):
+        follow(books, message)
+    assert (books["A"].best_bid, books["A"].ts) == (cents(41), Ts(3))
+    assert books["B"].unusable_reason == "lost"
+    assert books.keys() == {"A", "B"}
