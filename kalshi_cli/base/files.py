@@ -67,9 +67,9 @@ def refuse_other_kinds(path: Path | str, *, follow: bool = False) -> None:
     _refuse(path, os.stat(path, follow_symlinks=follow))
 
 
-def read_regular(path: Path | str, most: int = -1) -> bytes:
+def read_regular(path: Path | str, most: int = -1, flags: int = os.O_RDONLY) -> bytes:
     """Return the first `most` bytes of a regular file, or all of it; raise OSError if it cannot be read."""
-    with open(open_regular(path), "rb") as file:
+    with open(open_regular(path, flags), "rb") as file:
         return file.read(most)
 
 

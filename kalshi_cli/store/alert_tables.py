@@ -22,7 +22,8 @@ from kalshi_cli.core.monitoring.alert_board import Board, Decision
 from kalshi_cli.core.monitoring.incidents import HALT, REDUCING, AlertSilence, GroupingWindow, Incident
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store import rows
-from kalshi_cli.store.database import Database, recover_rows
+from kalshi_cli.store.closed_tables import FILLS_OF, SETTLEMENT_OF, HistoryTables
+from kalshi_cli.store.database import Database
 from kalshi_cli.store.records import Undelivered
 from kalshi_cli.store.state_store import RESUMED
 
@@ -90,17 +91,13 @@ class AlertChannelState(msgspec.Struct, frozen=True, kw_only=True):
 
 def recover_notices(path: Path) -> tuple[list[QueuedNotice], bool]:
     """Return the undelivered notices of an unusable state file, and whether these are all. Raises nothing."""
-    found, is_all = recover_rows(path, _WAITING)
-    letters: list[QueuedNotice] = []
-    for each in found:
-        try:
-            letter = rows.read(QueuedNotice, each)
-            letter.notice  # noqa: B018 - what cannot be read cannot be sent
-        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
-            is_all = False
-        else:
-            letters.append(letter)
-    return letters, is_all
+    return rows.recover(path, _WAITING, _readable)
+
+
+def _readable(found: tuple[object, ...]) -> QueuedNotice:
+    letter = rows.read(QueuedNotice, found)
+    letter.notice  # noqa: B018 - what cannot be read cannot be sent
+    return letter
 
 
 class AlertStore:
@@ -108,6 +105,8 @@ class AlertStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.numbered_after = HistoryTables(database).numbered_after
+        """Returns fills and settlements booked after a number, in the order of booking."""
 
     # -- deciding -------------------------------------------------------------------------------------------------
 
@@ -209,19 +208,10 @@ class AlertStore:
         """Return the number of the newest booked fill or settlement."""
         return int(self._database.read("SELECT COALESCE(MAX(number), 0) FROM booked")[0][0])
 
-    def fills_after(self, number: int, limit: int) -> list[Fill]:
-        """Return the fills booked after that number, up to `limit` numbers on, in the order of booking."""
-        return [rows.read(Fill, found) for found in self._database.read(_FILLS_AFTER, (number, number + limit))]
-
-    def settlements_after(self, number: int, limit: int) -> list[Settlement]:
-        """Return settlements like `fills_after`."""
-        found = self._database.read(_SETTLEMENTS_AFTER, (number, number + limit))
-        return [rows.read(Settlement, each) for each in found]
-
     def entries_of(self, ticker: str) -> list[Fill | Settlement]:
         """Return all fills and settlements of a market."""
-        fills: list[Fill | Settlement] = [rows.read(Fill, found) for found in self._database.read(_FILLS_OF, (ticker,))]
-        return fills + [rows.read(Settlement, found) for found in self._database.read(_SETTLEMENT_OF, (ticker,))]
+        fills: list[Fill | Settlement] = [rows.read(Fill, found) for found in self._database.read(FILLS_OF, (ticker,))]
+        return fills + [rows.read(Settlement, found) for found in self._database.read(SETTLEMENT_OF, (ticker,))]
 
     def shard_of(self, subject: str) -> int | None:
         """Return the shard of a market, an order or a group, from known orders and groups; None without any."""
@@ -401,15 +391,3 @@ _SHARD_OF = (
     "SELECT exchange_index FROM orders WHERE ticker = ? OR client_order_id = ? OR order_id = ?"
     " UNION ALL SELECT exchange_index FROM run_groups WHERE group_id = ? LIMIT 1"
 )
-_FILL = ", ".join(f"fills.{name}" for name in Fill.__struct_fields__)
-_FILLS_AFTER = (
-    f"SELECT {_FILL} FROM booked JOIN fills USING (trade_id, order_id)"  # noqa: S608
-    " WHERE number > ? AND number <= ? ORDER BY number"
-)
-_SETTLED = ", ".join(f"settlements.{name}" for name in Settlement.__struct_fields__)
-_SETTLEMENTS_AFTER = (
-    f"SELECT {_SETTLED} FROM booked JOIN settlements ON booked.ticker = settlements.ticker"  # noqa: S608
-    " WHERE booked.trade_id = '' AND number > ? AND number <= ? ORDER BY number"
-)
-_FILLS_OF = f"SELECT {rows.columns(Fill)} FROM fills WHERE ticker = ?"  # noqa: S608
-_SETTLEMENT_OF = f"SELECT {rows.columns(Settlement)} FROM settlements WHERE ticker = ?"  # noqa: S608

@@ -8,7 +8,7 @@ traded, whichever program writes it. Closing reads the entries and saves their r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from operator import attrgetter
 
 import msgspec
@@ -25,7 +25,7 @@ from kalshi_cli.core.account.realized_edge import MarketEdge
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.store import records, rows
-from kalshi_cli.store.database import Database, UnreadableRowError, damaged
+from kalshi_cli.store.database import UnreadableRowError
 from kalshi_cli.store.records import NEVER
 
 LOOK_AGAIN_MS = 86_400_000
@@ -43,8 +43,8 @@ _FORGET = "DELETE FROM closed_markets WHERE ticker = ?"
 _PUT = "INSERT INTO closed_markets (ticker, strategy, realized, fees, wins, losses) VALUES (?, ?, ?, ?, ?, ?)"
 _PUT_TOTALS = rows.insert("closed_totals", ClosedTotals, key="ticker", verb="INSERT OR REPLACE")
 _CLOSE = "DELETE FROM open_markets WHERE ticker = ?"
-_FILLS_OF = f"SELECT {rows.columns(Fill)} FROM fills WHERE ticker = ? ORDER BY ts, trade_id, order_id"  # noqa: S608
-_SETTLEMENT_OF = f"SELECT {rows.columns(Settlement)} FROM settlements WHERE ticker = ?"  # noqa: S608
+FILLS_OF = f"SELECT {rows.columns(Fill)} FROM fills WHERE ticker = ? ORDER BY ts, trade_id, order_id"  # noqa: S608
+SETTLEMENT_OF = f"SELECT {rows.columns(Settlement)} FROM settlements WHERE ticker = ?"  # noqa: S608
 _ORDERS_OF = rows.ORDERS + (  # noqa: S608 - constants
     " WHERE key IN (SELECT client_order_id FROM fills WHERE ticker = ?1)"
     " OR order_id <> '' AND order_id IN (SELECT order_id FROM fills WHERE ticker = ?1) ORDER BY created, key"
@@ -114,7 +114,7 @@ def market_of(execute: rows.Execute, ticker: str) -> ClosedMarket:
         except msgspec.ValidationError as error:
             raise UnreadableRowError(f"{kind.__name__}: {error}") from error
 
-    entries: list[Fill | Settlement] = [*select(Fill, _FILLS_OF), *select(Settlement, _SETTLEMENT_OF)]
+    entries: list[Fill | Settlement] = [*select(Fill, FILLS_OF), *select(Settlement, SETTLEMENT_OF)]
     return ClosedMarket(
         orders=tuple(select(Order, _ORDERS_OF)),
         entries=tuple(sorted(entries, key=lambda entry: (entry.ts, isinstance(entry, Settlement)))),
@@ -183,11 +183,8 @@ _by_name = attrgetter("strategy")
 MAX_SUBACCOUNTS = 64
 
 
-class HistoryTables:
+class HistoryTables(rows.Reader):
     """Fills and settlements for reports, entry by entry only as far as they ask. Use it in the store's thread."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def newest(self) -> Ts:
         """Return the time of the newest booking; 0 without any."""
@@ -238,7 +235,7 @@ class HistoryTables:
 
     def edge(self, now: Ts) -> records.CountedEdge | None:
         """Return the edge of strategies as counted within the last day; None where it must be counted."""
-        found = self._select(records.CountedEdge, _EDGE, ())
+        found = self._select(records.CountedEdge, _EDGE)
         return found[0] if found and 0 <= now - found[0].counted < LOOK_AGAIN_MS else None
 
     def set_edge(self, edge: records.CountedEdge) -> None:
@@ -325,7 +322,7 @@ class HistoryTables:
 
     def edges(self) -> tuple[MarketEdge, ...]:
         """Return the edge of closed markets by event."""
-        return self._select(MarketEdge, _EDGES, ())
+        return self._select(MarketEdge, _EDGES)
 
     def placements(self, client_order_ids: Iterable[str]) -> dict[str, int]:
         """Return the placement time of these orders in milliseconds, by client order id, as far as it is saved."""
@@ -355,9 +352,3 @@ class HistoryTables:
         """Return the subaccounts beside the primary one that have fills."""
         read = self._database.read
         return [number for number in range(1, MAX_SUBACCOUNTS) if read(_IS_SUBACCOUNT_USED, (number,))]
-
-    def _select(self, kind: type[rows.T], sql: str, values: Sequence[object]) -> tuple[rows.T, ...]:
-        try:
-            return tuple(rows.read(kind, found) for found in self._database.read(sql, values))
-        except msgspec.ValidationError as error:
-            raise damaged(self._database.path, f"{kind.__name__}: {error}") from error

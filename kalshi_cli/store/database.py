@@ -406,11 +406,8 @@ def _create_state_file(path: Path) -> None:
     draft.unlink(missing_ok=True)
     _create_private(draft)
     try:
-        connection = sqlite3.connect(draft)
-        try:
+        with closing(sqlite3.connect(draft)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")  # writes the first page
-        finally:
-            connection.close()
         os.link(draft, path)
     finally:
         draft.unlink(missing_ok=True)
@@ -422,11 +419,8 @@ def _create_private(path: Path) -> None:
 
 
 def _format_of(path: Path) -> int:
-    connection = sqlite3.connect(path)
-    try:
+    with closing(sqlite3.connect(path)) as connection:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
-    finally:
-        connection.close()
 
 
 def _primary(error: sqlite3.Error) -> int:

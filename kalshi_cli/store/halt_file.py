@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.errors import StateFileError
-from kalshi_cli.base.files import make_folder, open_regular
+from kalshi_cli.base.files import make_folder, open_regular, read_regular
 from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
@@ -46,15 +46,11 @@ def read_halt_file(home: Path) -> Halt | None:
         raise StateFileError(f"Cannot check {path}: {error.strerror}", code="state_unusable") from error
     unread = Halt(TradingState.HALTED, "HALTED", f"see {path}", Ts(since))
     with suppress(OSError, msgspec.DecodeError, RecursionError):
-        file = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            content = os.read(file, _LONGEST)
-            if not content:
-                reason = f"the reason was not saved: {path} is empty, as on a full disk"
-                return Halt(TradingState.HALTED, next(iter(_names(home, _CODE)), "HALTED"), reason, Ts(since))
-            found = msgspec.json.decode(content, type=prepared(Halt))
-        finally:
-            os.close(file)
+        content = read_regular(path, _LONGEST, os.O_RDONLY | os.O_NOFOLLOW)
+        if not content:
+            reason = f"the reason was not saved: {path} is empty, as on a full disk"
+            return Halt(TradingState.HALTED, next(iter(_names(home, _CODE)), "HALTED"), reason, Ts(since))
+        found = msgspec.json.decode(content, type=prepared(Halt))
         reason = safe_text(found.reason, _LONGEST)
         return Halt(TradingState.HALTED, safe_text(found.code, 40) or unread.code, reason, found.since)
     return unread

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kalshi_cli.base.errors import StateFileError
-from kalshi_cli.base.files import make_folder, open_regular
+from kalshi_cli.base.files import make_folder, read_regular
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
@@ -35,11 +35,7 @@ def read_pause(home: Path) -> Halt | None:
         raise StateFileError(f"Cannot check {path}: {error.strerror}", code="state_unusable") from error
     reason = b""
     with suppress(OSError):
-        file = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            reason = os.read(file, 4 * _MAX_REASON_LENGTH)
-        finally:
-            os.close(file)
+        reason = read_regular(path, 4 * _MAX_REASON_LENGTH, os.O_RDONLY | os.O_NOFOLLOW)
     text = safe_text(reason.decode(errors="replace").strip(), _MAX_REASON_LENGTH)
     return Halt(TradingState.HALTED, PAUSED, text, Ts(since))
 

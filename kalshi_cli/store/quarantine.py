@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-
-import msgspec
 
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.store import rows
-from kalshi_cli.store.database import PARTS, recover_rows
+from kalshi_cli.store.database import PARTS
 from kalshi_cli.store.pause import sync_directory
 from kalshi_cli.store.records import MarketLock
 
@@ -44,11 +43,4 @@ def recover_locks(path: Path) -> tuple[list[MarketLock], bool]:
 
     No other source has them.
     """
-    found, is_all = recover_rows(path, rows.MARKET_LOCKS)
-    locks: list[MarketLock] = []
-    for each in found:
-        try:
-            locks.append(rows.read(MarketLock, each))
-        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
-            is_all = False
-    return locks, is_all
+    return rows.recover(path, rows.MARKET_LOCKS, partial(rows.read, MarketLock))

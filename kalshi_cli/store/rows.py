@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ from kalshi_cli.core.model.orders import NEVER_SENT, Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.request_traffic import RequestMinute
 from kalshi_cli.store import records
+from kalshi_cli.store.database import Database, damaged, recover_rows
 
 if TYPE_CHECKING:
     from sqlite3 import Cursor
@@ -38,6 +40,31 @@ def insert(table: str, kind: type[msgspec.Struct], *, verb: str = "INSERT", key:
 def read(kind: type[T], values: tuple[object, ...]) -> T:
     """Return a row as a struct. msgspec.ValidationError where the values do not fit."""
     return msgspec.convert(dict(zip(kind.__struct_fields__, values, strict=True)), prepared(kind), strict=False)
+
+
+class Reader:
+    """Reads structs of a state file."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def _select(self, kind: type[T], sql: str, values: Sequence[object] = ()) -> tuple[T, ...]:
+        try:
+            return tuple(read(kind, found) for found in self._database.read(sql, values))
+        except msgspec.ValidationError as error:
+            raise damaged(self._database.path, f"{kind.__name__}: {error}") from error
+
+
+def recover(path: Path, sql: str, make: Callable[[tuple[object, ...]], T]) -> tuple[list[T], bool]:
+    """Return what `make` reads from the rows of an unusable file, and whether these are all. Raises nothing."""
+    found, is_all = recover_rows(path, sql)
+    made: list[T] = []
+    for each in found:
+        try:
+            made.append(make(each))
+        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
+            is_all = False
+    return made, is_all
 
 
 INSERT_INTENT = insert("orders", Order, key="key")

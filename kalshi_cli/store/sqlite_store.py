@@ -14,8 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import msgspec
-
 from kalshi_cli.base.errors import HaltedError, StateFileError
 from kalshi_cli.base.units import Money, Price, Ts, format_ts
 from kalshi_cli.core.account.closed_markets import ClosedMarket, StrategyResult
@@ -28,7 +26,7 @@ from kalshi_cli.core.monitoring.request_traffic import RequestMinute
 from kalshi_cli.core.state.back_off import API_GUARD
 from kalshi_cli.store import closed_tables, halt_file, migrations, records, rows
 from kalshi_cli.store.alert_tables import AlertStore
-from kalshi_cli.store.database import Database, damaged
+from kalshi_cli.store.database import Database
 from kalshi_cli.store.records import Halt, Heartbeat
 from kalshi_cli.store.state_store import RESUMED
 
@@ -53,11 +51,11 @@ OnRecord = Callable[[Effect, "Store"], None]
 """Takes an effect that is on the disk, and the store that wrote it."""
 
 
-class Store:
+class Store(rows.Reader):
     """The state file. Every method may raise StateFileError; no data is lost silently."""
 
     def __init__(self, database: Database, on_record: OnRecord | None = None) -> None:
-        self._database = database
+        super().__init__(database)
         self.alert_book = AlertStore(database)
         self.history = closed_tables.HistoryTables(database)
         self.kept_copy = database.kept_copy
@@ -480,12 +478,6 @@ class Store:
         """Run one statement in a transaction of its own, and return how many rows it changed."""
         with self._database.writing(durable=durable) as execute:
             return execute(sql, values).rowcount
-
-    def _select(self, kind: type[rows.T], sql: str, values: Sequence[object] = ()) -> tuple[rows.T, ...]:
-        try:
-            return tuple(rows.read(kind, found) for found in self._database.read(sql, values))
-        except msgspec.ValidationError as error:
-            raise damaged(self._database.path, f"{kind.__name__}: {error}") from error
 
     def close(self) -> None:
         """Write the counts in memory and close the file."""

@@ -17,7 +17,7 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import StateFileError
-from kalshi_cli.base.files import make_folder, open_own, open_regular, write_atomically
+from kalshi_cli.base.files import make_folder, open_own, read_regular, write_atomically
 from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.core.monitoring.price_alerts import PriceAlert
 
@@ -59,8 +59,8 @@ class UserFile(Generic[T]):
     def read(self) -> T:
         """Return the content. StateFileError if the file cannot be read or is damaged."""
         try:
-            with open(open_regular(self.path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-                return msgspec.json.decode(file.read(MAX_BYTES), type=prepared(self._kind))
+            content = read_regular(self.path, MAX_BYTES, os.O_RDONLY | os.O_NOFOLLOW)
+            return msgspec.json.decode(content, type=prepared(self._kind))
         except FileNotFoundError:
             return self._kind()
         except OSError as error:

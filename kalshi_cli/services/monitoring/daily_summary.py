@@ -42,10 +42,12 @@ def fill_alerts(
     book: AlertStore, begin: int, limit: int, big_win: Money | None, *, is_heard: bool
 ) -> list[AlertRaised]:
     """Return alerts for the entries booked after `begin`: trades if a channel receives them, and gains of `big_win`."""
-    fills, settlements = book.fills_after(begin, limit), book.settlements_after(begin, limit)
-    found = _trades(book, fills) if is_heard else []
+    booked = sorted(
+        (entry for _, entry in book.numbered_after(begin, limit)), key=lambda entry: isinstance(entry, Settlement)
+    )
+    found = _trades(book, [entry for entry in booked if isinstance(entry, Fill)]) if is_heard else []
     if big_win is not None and big_win > 0:
-        found += _big_wins(book, [*fills, *settlements], big_win)
+        found += _big_wins(book, booked, big_win)
     return found
 
 
