@@ -16,15 +16,8 @@ from kalshi_cli.core.model.messages import NewsSignal
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.order_rate import AHEAD_MS
 from kalshi_cli.core.state.view import StrategyContext
+from kalshi_cli.strategies import order_edges
 from kalshi_cli.strategies.base import Strategy, StrategyParams, about, above, within
-from kalshi_cli.strategies.order_edges import (
-    OrderThrottle,
-    cancel_reason,
-    count_active,
-    edge_after_fee,
-    exit_at_best,
-    is_inside,
-)  # fmt: skip
 
 MAX_SIGNALS = 50
 """The most signals remembered per market; beyond it the oldest are dropped."""
@@ -90,7 +83,7 @@ class News(Strategy):
 
     def __init__(self, params: NewsParams) -> None:
         super().__init__(params)
-        self._throttle = OrderThrottle()
+        self._throttle = order_edges.OrderThrottle()
         self._tracks: dict[str, NewsState] = {}
         self._ids: dict[str, None] = {}
 
@@ -158,13 +151,13 @@ class News(Strategy):
         why = self._why_out(view, ticker, track, held) if held else ""
         fair = self._fair(track, view.now)
         for order in orders:
-            reason = why or cancel_reason(view, order, fair, self.params.rest_s)
+            reason = why or order_edges.cancel_reason(view, order, fair, self.params.rest_s)
             if reason:
                 yield Cancel(order.client_order_id, reason=reason)
         if orders or self._throttle.is_waiting(view, ticker):
             return
         if held:
-            yield from self._throttle.send(view, exit_at_best(view, ticker, held, why) if why else None)
+            yield from self._throttle.send(view, order_edges.exit_at_best(view, ticker, held, why) if why else None)
         elif track.entered is not None or abs(self.strength(track, view.now)) < self.params.exit_strength:
             del self._tracks[ticker]  # the trade is over, or the signals have decayed
         else:
@@ -174,11 +167,11 @@ class News(Strategy):
         """Return an order that takes the side of the signals; its unfilled part rests for a while."""
         book, params, strength = view.book(ticker), self.params, self.strength(track, view.now)
         side, price = (BID, book.best_ask) if strength > 0 else (ASK, book.best_bid)
-        if price is None or not book.is_usable or not is_inside(price, params.min_price):
+        if price is None or not book.is_usable or not order_edges.is_inside(price, params.min_price):
             return None
         others = (other for other in view.tickers if other != ticker)
-        is_low = edge_after_fee(view, ticker, side, price, fair) < params.edge
-        if is_low or count_active(view, others) >= params.max_markets:
+        is_low = order_edges.edge_after_fee(view, ticker, side, price, fair) < params.edge
+        if is_low or order_edges.count_active(view, others) >= params.max_markets:
             return None
         qty = view.size(ticker, side, price, fair, params.size)
         if not qty:

@@ -366,8 +366,8 @@ def _from_path(spec: str) -> type[Strategy]:
         raise
     _digests[path] = _digest(source)
     _warnings[path] = warnings_of(_file_of(spec), source)
+    kinds = [kind for kind in vars(module).values() if _is_strategy(kind) and kind.__module__ == module_name]
     if not name:
-        kinds = [kind for kind in vars(module).values() if _is_strategy(kind) and kind.__module__ == module_name]
         if len(kinds) != 1:
             raise UsageError(
                 f"{path.name} contains {len(kinds)} strategies",
@@ -376,7 +376,6 @@ def _from_path(spec: str) -> type[Strategy]:
             )
         return _checked(kinds[0], spec)
     if not hasattr(module, name):
-        kinds = [kind for kind in vars(module).values() if _is_strategy(kind) and kind.__module__ == module_name]
         hint = f"it has {', '.join(kind.__name__ for kind in kinds)}" if kinds else "give FILE.py:ClassName"
         raise UsageError(f"{path.name} has no class {name}", hint=hint, code="unknown_strategy")
     return _checked(getattr(module, name), spec)

@@ -215,7 +215,7 @@ class TradingEngine:
         for order, reason in self._book_watch.orders_to_cancel():
             effects += self._cancel(order, reason)
         effects += self._book_watch.tick() + self._look_at_exits()
-        return effects + self.hooks.on_tick()
+        return effects + self.hooks.ask_all("on_tick")
 
     def _look_at_exits(self, ticker: str = "") -> list[Effect]:
         """Check the exits, also of failed strategies, unless strategies may not be called."""
@@ -396,7 +396,7 @@ class TradingEngine:
         if self._unreported_fills is not None:
             self._unreported_fills.append((order.strategy, fill))
             return effects
-        return effects + self.hooks.on_fill(order.strategy, fill)
+        return effects + self.hooks.ask_all("on_fill", fill, owner=order.strategy)
 
     def _count_day(self, entry: Fill | Settlement) -> list[Effect]:
         """Count the day before anyone acts on it; an account read is counted when all of it is booked."""
@@ -479,7 +479,7 @@ class TradingEngine:
         held = {p.ticker: p.qty for p in self.state.ledger.positions.values() if p.subaccount == self.state.home}
         effects += self._drift.look(held, message, booked_until=self.state.last_entry) + self._guards.loss()
         for strategy, fill in unreported:
-            effects += self.hooks.on_fill(strategy, fill)
+            effects += self.hooks.ask_all("on_fill", fill, owner=strategy)
         return effects
 
     def _on_account_unread(self, _message: messages.AccountStale) -> list[Effect]:

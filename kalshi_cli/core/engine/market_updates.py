@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -37,12 +38,12 @@ class MarketUpdates:
             messages.BookChanged: self._on_changed,
             messages.BookSnapshot: self._on_snapshot,
             messages.Quote: self._on_quote,
-            messages.PublicTrade: self.hooks.on_trade,
+            messages.PublicTrade: partial(self.hooks.ask_all, "on_trade"),
             messages.ReferencePrice: self._on_reference,
             messages.SpotPrice: self._on_spot,
             messages.SpotUnavailable: self._on_spot_lost,
             messages.FairValue: self._on_fair,
-            messages.NewsSignal: self.hooks.on_signal,
+            messages.NewsSignal: partial(self.hooks.ask_all, "on_signal"),
             messages.FeedGap: self._on_gap,
             messages.FeedState: self._on_feed_state,
             messages.MarketChange: self._on_market,
@@ -120,7 +121,7 @@ class MarketUpdates:
 
     def _on_spot(self, message: messages.SpotPrice) -> list[Effect]:
         self.state.spots[message.symbol] = message
-        return self.hooks.on_spot(message)
+        return self.hooks.ask_all("on_spot", message)
 
     def _on_spot_lost(self, message: messages.SpotUnavailable) -> list[Effect]:
         self.state.spots.pop(message.symbol, None)
@@ -128,7 +129,7 @@ class MarketUpdates:
 
     def _on_fair(self, message: messages.FairValue) -> list[Effect]:
         self.state.fairs[message.ticker] = message
-        return self.hooks.on_fair(message)
+        return self.hooks.ask_all("on_fair", message)
 
     def _on_gap(self, message: messages.FeedGap) -> list[Effect]:
         if not message.tickers:

@@ -15,8 +15,6 @@ from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.effects import AlertRaised, Effect
 from kalshi_cli.core.model.inputs import Input
 from kalshi_cli.core.model.intents import Intent
-from kalshi_cli.core.model.messages import FairValue, NewsSignal, PublicTrade, SpotPrice
-from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.view import StrategyContext
@@ -40,7 +38,7 @@ UNUSED = "is_unused"
 
 
 class StrategyProtocol(Protocol):
-    """The interface of a strategy. Each hook yields intents or returns None."""
+    """What a run needs of a strategy, beside the hooks that it has. Each hook yields intents or returns None."""
 
     @property
     def name(self) -> str:
@@ -57,27 +55,6 @@ class StrategyProtocol(Protocol):
     @property
     def watches(self) -> Watches:
         """Return the part of an order book whose changes it must see."""
-
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Intent] | None:
-        """Handle a changed order book."""
-
-    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[Intent] | None:
-        """Handle a public trade."""
-
-    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[Intent] | None:
-        """Handle a fill of its own order."""
-
-    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[Intent] | None:
-        """Handle an outside price."""
-
-    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[Intent] | None:
-        """Handle an outside fair value."""
-
-    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[Intent] | None:
-        """Handle a news signal."""
-
-    def on_tick(self, view: StrategyContext) -> Iterable[Intent] | None:
-        """Handle the passing of time."""
 
 
 class StrategyCall(NamedTuple):
@@ -219,46 +196,14 @@ class StrategyRunner:
         each.seen[ticker] = top
         return True
 
-    def on_trade(self, trade: PublicTrade) -> list[Effect]:
-        """Report a public trade."""
-        return self._ask_all("on_trade", trade)
-
-    def on_spot(self, spot: SpotPrice) -> list[Effect]:
-        """Report an outside price."""
-        return self._ask_all("on_spot", spot)
-
-    def on_fair(self, fair: FairValue) -> list[Effect]:
-        """Report an outside fair value."""
-        return self._ask_all("on_fair", fair)
-
-    def on_signal(self, signal: NewsSignal) -> list[Effect]:
-        """Report a news signal."""
-        return self._ask_all("on_signal", signal)
-
-    def on_fill(self, owner: str, fill: Fill) -> list[Effect]:
-        """Report a fill to the strategy that placed the order."""
-        effects: list[Effect] = []
-        for each in self._running:
-            hook = each.hooks.get("on_fill")
-            if each.name == owner and hook is not None:
-                effects += self._ask(each, hook, each.view, fill)
-        return effects
-
-    def on_tick(self) -> list[Effect]:
-        """Report that time passed."""
-        return self._ask_all("on_tick")
-
-    def _ask_all(self, name: str, *args: object) -> list[Effect]:
+    def ask_all(self, name: str, *args: object, owner: str | None = None) -> list[Effect]:
+        """Call this hook of each strategy, or of one, if strategies may be called."""
         effects: list[Effect] = []
         for each in self._running:
             hook = each.hooks.get(name)
-            if hook is not None:
-                effects += self._ask(each, hook, each.view, *args)
+            if hook is not None and owner in (None, each.name) and self.may_ask():
+                effects += self._call(each, hook, each.view, *args)
         return effects
-
-    def _ask(self, each: _Running, hook: _Hook, *args: object) -> list[Effect]:
-        """Call one hook if strategies may be called."""
-        return self._call(each, hook, *args) if self.may_ask() else []
 
     def _call(self, each: _Running, hook: _Hook, *args: object) -> list[Effect]:
         """Call one hook. A strategy that raises is disabled, its orders are canceled, and an alert is raised.

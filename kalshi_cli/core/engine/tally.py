@@ -29,17 +29,13 @@ class RunCounters(msgspec.Struct):
         """Count a fill of a strategy's order."""
         self.fills += 1
         self.contracts = Qty(self.contracts + fill.qty)
-        if fill.is_taker:
-            self.taker_fills += 1
-        else:
-            self.maker_fills += 1
+        self.taker_fills += fill.is_taker
+        self.maker_fills += not fill.is_taker
 
     def count_close(self, profit: Money) -> None:
         """Count a closed or settled position, or part of one."""
-        if profit > 0:
-            self.won += 1
-        else:
-            self.lost += 1
+        self.won += profit > 0
+        self.lost += profit <= 0
 
     def count_rejected(self, strategy: str, code: str) -> None:
         """Count the rejection of a reviewed request; a code of kalshi means that it was refused and never sent."""

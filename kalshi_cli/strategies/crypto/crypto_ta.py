@@ -14,17 +14,10 @@ from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.view import StrategyContext
+from kalshi_cli.strategies import order_edges
 from kalshi_cli.strategies.base import Strategy, StrategyParams, about, above, parameter_error, within
 from kalshi_cli.strategies.crypto.bars import Bars
 from kalshi_cli.strategies.crypto.probability import chance, tilt
-from kalshi_cli.strategies.order_edges import (
-    OrderThrottle,
-    best_entry,
-    cancel_all,
-    cancel_reason,
-    count_active,
-    exit_at_fair,
-)  # fmt: skip
 
 _KIN = re.compile(r"(D|[0-9]*H|[0-9]+M)?")
 """The suffixes of series about the price at the close; other series ask, for example, about the highest price."""
@@ -76,7 +69,7 @@ class CryptoTa(Strategy):
         super().__init__(params)
         self._coins = _coins(params.series)
         self._bars = {coin: Bars(params.bar_s, params.vol_bars) for coin in self._coins.values()}
-        self._throttle = OrderThrottle()
+        self._throttle = order_edges.OrderThrottle()
 
     def inputs(self) -> tuple[Input, ...]:
         return tuple(SpotInput(symbol=coin) for coin in self._bars)
@@ -127,11 +120,11 @@ class CryptoTa(Strategy):
         fair, orders, held = self.fair(view, ticker), view.orders(ticker), view.position(ticker)
         market, params = view.market(ticker), self.params
         if fair is None or market is None:
-            yield from cancel_all(orders, "no current outside price")
+            yield from order_edges.cancel_all(orders, "no current outside price")
             return
         is_late = market.close_time - view.now <= params.exit_s * 1000
         for order in orders:
-            why = "market closes soon" if is_late else cancel_reason(view, order, fair, params.rest_s)
+            why = "market closes soon" if is_late else order_edges.cancel_reason(view, order, fair, params.rest_s)
             if why:
                 yield Cancel(order.client_order_id, reason=why)
         if orders:
@@ -139,20 +132,21 @@ class CryptoTa(Strategy):
         if held:
             reason = "market closes soon" if is_late else f"fair value {show_price(fair)}, edge is gone"
             max_loss = params.slippage if is_late else Price(0)
-            yield from self._throttle.send(view, exit_at_fair(view, ticker, held, reason, fair, max_loss))
+            yield from self._throttle.send(view, order_edges.exit_at_fair(view, ticker, held, reason, fair, max_loss))
         elif not is_late:
             yield from self._throttle.send(view, self._enter(view, ticker, fair))
 
     def _enter(self, view: StrategyContext, ticker: str, fair: Price) -> Place | None:
         """Return an order that takes the better side; its unfilled part rests for a while."""
         book, params = view.book(ticker), self.params
-        found = best_entry(view, ticker, fair, [(BID, book.best_ask), (ASK, book.best_bid)], params.min_price)
+        offers = (BID, book.best_ask), (ASK, book.best_bid)
+        found = order_edges.best_entry(view, ticker, fair, offers, params.min_price)
         if found is None or found[0] < params.min_edge:
             return None
         edge, side, price = found
         # Markets of one coin win and lose together.
         same = (other for other in view.tickers if other != ticker and self._coin(other) == self._coin(ticker))
-        if count_active(view, same) >= params.max_markets:
+        if order_edges.count_active(view, same) >= params.max_markets:
             return None
         qty = view.size(ticker, side, price, fair, params.size)
         reason = f"fair value {show_price(fair)}, edge {show_price(Price(edge))}"
