@@ -51,7 +51,6 @@ def recorded_events(
     path: Path,
     new_decoder: Callable[[bool], FrameDecoder],
     *,
-    use_yes_price: bool = False,
     on_cut: Callable[[Ts], None] = lambda _at: None,
     on_end: Callable[[Ts], None] = lambda _at: None,
     on_read: Callable[[int], None] = lambda _size: None,
@@ -60,11 +59,12 @@ def recorded_events(
     """Yield what a recording says, each with the time received, which is also the `ts` of a message without one.
 
     `new_decoder` is called for each connection with the `use_yes_price` of its subscription: the recorder's note, else
-    the one given here. An incomplete last line, whose writer was killed, is ignored. Of a file that ends in the
+    false. An incomplete last line, whose writer was killed, is ignored. Of a file that ends in the
     middle, `on_cut` gets the time received of the last line; `on_end` gets that of any file, and
     `on_read` now and then the number of bytes read. `on_back` gets the times between which a recorder's clock goes
     back. Raises UsageError with the location of an invalid line.
     """
+    use_yes_price = False
     recv_ts = NO_TIME
     newest = Ts(0)
     decoders: dict[int, FrameDecoder] = {}

@@ -20,19 +20,11 @@ import msgspec
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, format_ts
-from kalshi_cli.core.model import messages
+from kalshi_cli.core.model import messages, recorded
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Message
 from kalshi_cli.core.model.price_grid import CENT_GRID, PriceBand, PriceGrid
-from kalshi_cli.core.model.recorded import (
-    ChangeRows,
-    ContinuationNote,
-    LaneEvent,
-    LifecycleNote,
-    RecordedConnection,
-    RecordedInput,
-    WatchNote,
-)
+from kalshi_cli.core.model.recorded import ChangeRows, LaneEvent, RecordedConnection, RecordedInput, WatchNote
 from kalshi_cli.feeds.period import TapePeriod
 from kalshi_cli.feeds.recorded_events import FrameDecoder, recorded_events
 from kalshi_cli.feeds.recorded_results import MarketResult, is_history, read_history
@@ -88,14 +80,14 @@ class Replay:
 
     `files` are streams (`*.jsonl`, `*.jsonl.gz`; the format is in `recording_format.py`) and external inputs with times
     (`*.csv[.gz]`; see `read_history`). `new_decoder` is called for each recorded connection with the `use_yes_price` of
-    its subscription: the recorder's note, else the one given here (other recordings have NO levels in NO prices). At
-    its close time a market becomes CLOSED, and after the last line FINALIZED with its result in `results`: until then
-    strategies learn only the results that the recording itself has, when it has them. `markets` are used as they are;
-    other markets are built from the recorder's notes and the prices of the first message. `lanes` are recordings that
-    another reader (the lake) opens, each lane one after the other, and `histories` external inputs; a single lane may
-    have rows of changes, and so has the feed then. Iterating raises UsageError where two files have the order book of a
-    market at the same time. A Tick comes every `interval_s` of recorded time, all
-    of them `phase_ms` earlier (less than an interval), and `clock`, if given, is advanced.
+    its subscription: the recorder's note, else false (other recordings have NO levels in NO prices). At its close time
+    a market becomes CLOSED, and after the last line FINALIZED with its result in `results`: until then strategies learn
+    only the results that the recording itself has, when it has them. Markets that the recording does not have whole are
+    built from the recorder's notes and the prices of the first message. `lanes` are recordings that another reader (the
+    lake) opens, each lane one after the other, and `histories` external inputs; a single lane may have rows of changes,
+    and so has the feed then. Iterating raises UsageError where two files have the order book of a market at the same
+    time. A Tick comes every `interval_s` of recorded time, all of them `phase_ms` earlier (less than an interval), and
+    `clock`, if given, is advanced.
     `period` cuts files, but no lanes, which their reader cuts. With `tickers`, only the markets that these names choose
     are played; rows of lanes have no others. `on_read` gets the number of bytes of files that were read since its last
     call. The feed can be iterated once.
@@ -106,9 +98,7 @@ class Replay:
         files: Sequence[Path],
         *,
         new_decoder: Callable[[bool], FrameDecoder],
-        use_yes_price: bool = False,
         results: Mapping[str, MarketResult] | None = None,
-        markets: Iterable[Market] = (),
         lanes: Iterable[Iterable[Iterable[LaneEvent]]] = (),
         histories: Iterable[Iterable[Message]] = (),
         interval_s: float = 1.0,
@@ -130,7 +120,6 @@ class Replay:
                     recorded_events(
                         path,
                         new_decoder,
-                        use_yes_price=use_yes_price,
                         on_cut=partial(self.cut.__setitem__, path.name),
                         on_end=self._on_end,
                         on_read=on_read,
@@ -155,7 +144,6 @@ class Replay:
         self._history = heard if period is None else (row for row in heard if period.has(row.ts))
         self.results = dict(results or {})
         """The results from outside the recordings."""
-        self._given = {market.ticker: market for market in markets}
         self._notes: dict[str, WatchNote] = {}
         self._made_up: set[str] = set()
         self._interval_ms = max(1, round(interval_s * 1000))
@@ -277,10 +265,10 @@ class Replay:
                 market = self._learn(item.market)
                 yield recv_ts, item if market is item.market else msgspec.structs.replace(item, market=market)
                 continue
-            elif isinstance(item, ContinuationNote):
+            elif isinstance(item, recorded.ContinuationNote):
                 followed -= item.tickers
                 continue
-            elif isinstance(item, LifecycleNote):
+            elif isinstance(item, recorded.LifecycleNote):
                 continue
             else:
                 yield from self._introduced(recv_ts, item, followed)
@@ -332,8 +320,7 @@ class Replay:
         if not isinstance(message, BookSnapshot | messages.Quote | messages.PublicTrade):
             return
         if message.ticker not in self.markets:
-            market = self._given.get(message.ticker) or self._make_up(recv_ts, message)
-            yield recv_ts, messages.MarketChange(recv_ts, self._learn(market))
+            yield recv_ts, messages.MarketChange(recv_ts, self._learn(self._make_up(recv_ts, message)))
 
     def _make_up(self, recv_ts: Ts, first: BookSnapshot | messages.Quote | messages.PublicTrade) -> Market:
         """Build a market from the recorder's note, the results and the prices of its first message."""
@@ -375,11 +362,6 @@ class Replay:
         heapq.heappush(self._closings, (market.close_time, market.ticker))
         self._next_due = min(self._next_due, market.close_time)
         return market
-
-    def _close(self, now: Ts, market: Market) -> Iterator[Message]:
-        """Yield the market at its close, without a result: the exchange knows it seconds to hours later."""
-        if market.status is not MarketStatus.CLOSED and not market.result:
-            yield self._ended(now, market)
 
     def _ended(self, now: Ts, market: Market, outcome: MarketResult | None = None) -> Message:
         """Return the market closed, or with its result."""
@@ -458,8 +440,9 @@ class Replay:
                 self._next_heard = next(self._history, None)
             elif at == close_at:
                 market = self.markets[heapq.heappop(self._closings)[1]]
-                if market.close_time == at:
-                    yield from self._close(now, market)
+                is_over = market.status is MarketStatus.CLOSED or market.result
+                if market.close_time == at and not is_over:  # the exchange knows the result seconds to hours later
+                    yield self._ended(now, market)
             else:
                 yield messages.Tick(now)
                 self._next_tick = Ts(self._next_tick + self._interval_ms)

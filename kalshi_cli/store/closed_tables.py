@@ -14,13 +14,8 @@ from operator import attrgetter
 import msgspec
 
 from kalshi_cli.base.units import Price, Ts
-from kalshi_cli.core.account.closed_markets import (
-    ClosedMarket,
-    ClosedTotals,
-    StrategyResult,
-    closing_results,
-    closing_totals,
-)
+from kalshi_cli.core.account import closed_markets
+from kalshi_cli.core.account.closed_markets import ClosedMarket, ClosedTotals, StrategyResult
 from kalshi_cli.core.account.realized_edge import MarketEdge
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
@@ -94,14 +89,14 @@ def close_markets(execute: rows.Execute, now: Ts, limit: int, most_fills: int) -
     for (ticker,) in execute(_DUE, (until, most_fills, limit)).fetchall():
         market = market_of(execute, ticker)
         is_live = execute(_LIVE_THERE, (ticker,)).fetchone() is not None
-        results = None if is_live else closing_results(market.entries, market.orders)
+        results = None if is_live else closed_markets.closing_results(market.entries, market.orders)
         if results is None:
             execute(_LOOK_LATER, (until + LOOK_AGAIN_MS, ticker))
             continue
         execute(_FORGET, (ticker,))
         for result in results:
             execute(_PUT, (ticker, *rows.row(result)))
-        execute(_PUT_TOTALS, (ticker, *rows.row(closing_totals(market.entries, market.orders))))
+        execute(_PUT_TOTALS, (ticker, *rows.row(closed_markets.closing_totals(market.entries, market.orders))))
         execute(_CLOSE, (ticker,))
 
 
@@ -262,11 +257,11 @@ class HistoryTables(rows.Reader):
         with self._database.snapshot() as execute:
             for (ticker,) in execute(_CLOSED_AFTER, (after,)).fetchall():
                 market = market_of(execute, ticker)
-                results = closing_results(market.entries, market.orders)
+                results = closed_markets.closing_results(market.entries, market.orders)
                 if results is None or sorted(results, key=_by_name) != sorted(market.results, key=_by_name):
                     wrong.append(ticker)
                 elif self._select(ClosedTotals, _TOTALS_OF, (ticker,)) != (
-                    stated := (closing_totals(market.entries, market.orders),)
+                    stated := (closed_markets.closing_totals(market.entries, market.orders),)
                 ):
                     totals[ticker] = stated[0]
                 after, counted = ticker, counted + len(market.entries)

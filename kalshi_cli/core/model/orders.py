@@ -11,15 +11,8 @@ from typing import Literal
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, notional
-from kalshi_cli.core.model.order_terms import (
-    OwnTerms,
-    SelfTradePrevention,
-    Side,
-    TimeInForce,
-    leg_price,
-    own_terms,
-    typed_terms,
-)
+from kalshi_cli.core.model import order_terms
+from kalshi_cli.core.model.order_terms import OwnTerms, SelfTradePrevention, Side, TimeInForce
 
 
 class OrderStatus(StrEnum):
@@ -109,8 +102,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def terms(self, held: Qty | None) -> OwnTerms:
         """Return the terms as typed here, else those of `own_terms` with the position `held`."""
         if self.outcome:
-            return typed_terms(self.side, self.price, self.outcome)
-        return own_terms(self.side, self.price, held)
+            return order_terms.typed_terms(self.side, self.price, self.outcome)
+        return order_terms.own_terms(self.side, self.price, held)
 
 
 def was_never_sent(order: Order) -> bool:
@@ -155,7 +148,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def cost(self) -> Money:
         """Return the amount paid before the fee; a sale of YES counts as a purchase of NO."""
-        return notional(leg_price(self.side, self.price), self.qty)
+        return notional(order_terms.leg_price(self.side, self.price), self.qty)
 
     @property
     def key(self) -> tuple[str, str]:
