@@ -31,8 +31,6 @@ def doubt_file(path: Path, descriptor: int) -> Doubt | None:
 
     `path` is the name under which it was opened.
     """
-    if not hasattr(os, "geteuid"):
-        return None  # Windows has other permissions
     return _doubt(descriptor, "", path) or next(_doubts_of_way(path.absolute()), None)
 
 
@@ -64,8 +62,6 @@ def read_secret(
 
 
 def _doubt_secret(path: Path, descriptor: int) -> Doubt | None:
-    if not hasattr(os, "geteuid"):
-        return None
     status = os.fstat(descriptor)
     if status.st_uid != os.geteuid():
         return Doubt("owned by another user", "copy it to your home directory and restrict it to yourself")
@@ -76,8 +72,6 @@ def _doubt_secret(path: Path, descriptor: int) -> Doubt | None:
 
 def doubt_folder(path: Path) -> Doubt | None:
     """Return why the contents of a folder are not trusted; of a missing folder, why it should not be created there."""
-    if not hasattr(os, "geteuid"):
-        return None
     path = path.absolute()
     try:
         if os.path.isdir(path):

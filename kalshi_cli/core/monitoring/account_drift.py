@@ -86,12 +86,7 @@ def compare_entries(
             unread.append(fill)
         elif known is None:
             breaches.append(
-                critical(
-                    "FILLS_MISSING",
-                    fill.ticker,
-                    f"missing in the state file: {_words(fill)}",
-                    "stored",
-                )
+                critical("FILLS_MISSING", fill.ticker, f"missing in the state file: {_words(fill)}", "stored")
             )
         elif _terms(known) != _terms(fill):
             breaches.append(critical("FILL_DIFFERS", fill.ticker, _words(known), _words(fill)))

@@ -92,38 +92,31 @@ def uses(stakes: Sequence[MarketExposure], limits: RiskLimits, families: Mapping
 
     `families` are the known families by ticker.
     """
-    found: list[LimitUsage] = []
-    if limits.max_position is not None:
-        found += [
-            _position_use(ticker, held, limits.max_position)
-            for ticker, held in _grouped(stakes, lambda stake: stake.ticker).items()
-        ]
-    if limits.max_market_exposure is not None:
-        found += [
-            _use("MARKET_EXPOSURE", ticker, _lost(held), limits.max_market_exposure, show_money)
-            for ticker, held in _grouped(stakes, lambda stake: stake.ticker).items()
-        ]
-    if limits.max_open_positions is not None:
-        counted = len({stake.ticker for stake in stakes})
-        found.append(_use("OPEN_POSITIONS", "open positions", counted, limits.max_open_positions, str))
+    by_market = _grouped(stakes, lambda stake: stake.ticker)
     kin = {family.event_ticker: family for family in families.values()}
     by_event = _grouped([s for s in stakes if s.ticker in families], lambda s: families[s.ticker].event_ticker)
     lost = {event: event_exposure(held, is_exclusive=kin[event].is_exclusive) for event, held in by_event.items()}
-    if limits.max_event_exposure is not None:
-        found += [
-            _use("EVENT_EXPOSURE", event, used, limits.max_event_exposure, show_money) for event, used in lost.items()
-        ]
-    if limits.max_category_exposure is not None:
-        for category in sorted({kin[event].category for event in lost}):
-            used = sum(money for event, money in lost.items() if kin[event].category in ("", category))
-            name = category or "unknown category"
-            found.append(_use("CATEGORY_EXPOSURE", name, used, limits.max_category_exposure, show_money))
-    if limits.max_exposure is not None:
-        found.append(_use("EXPOSURE", "all markets", _lost(stakes), limits.max_exposure, show_money))
-    if limits.max_live_orders is not None:
-        live = sum(len(stake.orders) for stake in stakes)
-        found.append(_use("LIVE_ORDERS", "resting orders", live, limits.max_live_orders, str))
-    return sorted(found, key=lambda use: -use.pct)
+    in_category = {
+        category: sum(money for event, money in lost.items() if kin[event].category in ("", category))
+        for category in sorted({kin[event].category for event in lost})
+    }
+    live = sum(len(stake.orders) for stake in stakes)
+    found = [
+        *(_position_use(ticker, held, limits.max_position) for ticker, held in by_market.items()),
+        *(
+            _use("MARKET_EXPOSURE", ticker, _lost(held), limits.max_market_exposure, show_money)
+            for ticker, held in by_market.items()
+        ),
+        _use("OPEN_POSITIONS", "open positions", len(by_market), limits.max_open_positions, str),
+        *(_use("EVENT_EXPOSURE", event, used, limits.max_event_exposure, show_money) for event, used in lost.items()),
+        *(
+            _use("CATEGORY_EXPOSURE", category or "unknown category", used, limits.max_category_exposure, show_money)
+            for category, used in in_category.items()
+        ),
+        _use("EXPOSURE", "all markets", _lost(stakes), limits.max_exposure, show_money),
+        _use("LIVE_ORDERS", "resting orders", live, limits.max_live_orders, str),
+    ]
+    return sorted((use for use in found if use is not None), key=lambda use: -use.pct)
 
 
 def event_exposure(stakes: Iterable[MarketExposure], *, is_exclusive: bool) -> Money:
@@ -134,10 +127,9 @@ def event_exposure(stakes: Iterable[MarketExposure], *, is_exclusive: bool) -> M
     )
 
 
-def _position_use(ticker: str, held: Sequence[MarketExposure], limit: Qty) -> LimitUsage:
+def _position_use(ticker: str, held: Sequence[MarketExposure], limit: Qty | None) -> LimitUsage | None:
     most, now = Qty(sum(stake.most_held for stake in held)), Qty(sum(abs(stake.qty) for stake in held))
-    use = _use("POSITION_LIMIT", ticker, most, limit, show_qty)
-    return msgspec.structs.replace(use, now="" if now == most else show_qty(now))
+    return _use("POSITION_LIMIT", ticker, most, limit, show_qty, "" if now == most else show_qty(now))
 
 
 def _lost(stakes: Iterable[MarketExposure]) -> Money:
@@ -152,5 +144,11 @@ def _grouped(stakes: Iterable[MarketExposure], key: Callable[[MarketExposure], K
     return found
 
 
-def _use(code: str, subject: str, used: int, limit: int, show: Callable[[Any], str]) -> LimitUsage:
-    return LimitUsage(code=code, subject=subject, used=used, limit=limit, shown=show(used), shown_limit=show(limit))
+def _use(
+    code: str, subject: str, used: int, limit: int | None, show: Callable[[Any], str], now: str = ""
+) -> LimitUsage | None:
+    """Return the use of a limit; None without one."""
+    if limit is None:
+        return None
+    shown, shown_limit = show(used), show(limit)
+    return LimitUsage(code=code, subject=subject, used=used, limit=limit, shown=shown, shown_limit=shown_limit, now=now)
