@@ -121,3 +121,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         with suppress(OSError):
             draft.unlink()
         raise
+
+
+def sync(path: Path) -> None:
+    """Make a file, or the creation and removal of files in a folder, durable against a power cut."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -17,7 +17,7 @@ import msgspec
 import pyarrow.parquet as pq
 
 from kalshi_cli.base.errors import StateFileError
-from kalshi_cli.base.files import make_folder, read_regular, refuse_other_kinds
+from kalshi_cli.base.files import make_folder, read_regular, refuse_other_kinds, sync
 from kalshi_cli.base.struct_types import prepared
 from kalshi_cli.lake.layout import DAY_US, DataFile, Partition, file_name
 from kalshi_cli.lake.listing import files_of, note_files
@@ -123,12 +123,12 @@ class Transaction:
                 refuse_other_kinds(target, follow=True)
             moves.append((str(staged.path.relative_to(self._root)), str(target.relative_to(self._root))))
             deletes += [str(each.path.relative_to(self._root)) for each in older if each.path != target]
-            _sync(staged.path)
+            sync(staged.path)
         written = self._folder / f"{_LIST}.new"
         written.write_bytes(msgspec.json.encode(_Changes(moves, deletes)))
-        _sync(written)
+        sync(written)
         os.replace(written, self._folder / _LIST)
-        _sync(self._folder)
+        sync(self._folder)
         recover(self._root)
 
     def cancel(self) -> None:
@@ -175,16 +175,8 @@ def recover(root: Path) -> None:
             make_folder((root / target).parent)
             os.replace(root / staged, root / target)
     for parent in {(root / target).parent for _, target in changes.moves}:
-        _sync(parent)
+        sync(parent)
     note_files(root, (root / target for _, target in changes.moves), map(root.joinpath, changes.deletes))
     for path in changes.deletes:
         (root / path).unlink(missing_ok=True)
     shutil.rmtree(folder)
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

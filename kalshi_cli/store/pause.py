@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kalshi_cli.base.errors import StateFileError
-from kalshi_cli.base.files import make_folder, read_regular
+from kalshi_cli.base.files import make_folder, read_regular, sync
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
@@ -27,17 +27,26 @@ def read_pause(home: Path) -> Halt | None:
     Any file with the name is a pause, even an unreadable one. StateFileError where its existence cannot be checked.
     """
     path = f"{home}/{FILE}"
-    try:
-        since = os.lstat(path).st_mtime_ns // 1_000_000
-    except FileNotFoundError:
+    if (since := marked_since(path)) is None:
         return None
-    except OSError as error:
-        raise StateFileError(f"Cannot check {path}: {error.strerror}", code="state_unusable") from error
     reason = b""
     with suppress(OSError):
         reason = read_regular(path, 4 * _MAX_REASON_LENGTH, os.O_RDONLY | os.O_NOFOLLOW)
     text = safe_text(reason.decode(errors="replace").strip(), _MAX_REASON_LENGTH)
-    return Halt(TradingState.HALTED, PAUSED, text, Ts(since))
+    return Halt(TradingState.HALTED, PAUSED, text, since)
+
+
+def marked_since(path: str) -> Ts | None:
+    """Return the time of a marker file; None without one. StateFileError where its existence cannot be checked.
+
+    The path is text: it is asked before each order, and pathlib takes 5 us longer.
+    """
+    try:
+        return Ts(os.lstat(path).st_mtime_ns // 1_000_000)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateFileError(f"Cannot check {path}: {error.strerror}", code="state_unusable") from error
 
 
 def pause(home: Path, reason: str) -> None:
@@ -75,8 +84,4 @@ def remove_pause_file(home: Path) -> bool:
 def sync_directory(home: Path) -> None:
     """Make created and removed files durable against a power cut, as far as the file system can."""
     with suppress(OSError):
-        folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(home)

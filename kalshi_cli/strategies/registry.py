@@ -242,13 +242,15 @@ def params_from(kind: type[Strategy], given: Mapping[str, object], spec: str = "
     values, problems = values_of(kind, given)
     missing = required(kind) - set(given)  # once, because it resolves every annotation
     problems += [f"{name}: required" for name in kind.Params.__struct_fields__ if name in missing]
-    if problems:
-        raise UsageError(
-            f"Strategy {kind.name}: " + "; ".join(problems),
-            hint=f"see `kalshi strategies {spec or kind.name}` for names, ranges and defaults",
-            code="bad_parameter",
-        )
+    refuse_problems(kind, problems, spec)
     return msgspec.convert(values, prepared(kind.Params))
+
+
+def refuse_problems(kind: type[Strategy], problems: Iterable[str], spec: str = "") -> None:
+    """Raise UsageError if there is any problem with the parameters of a strategy."""
+    if text := "; ".join(problems):
+        hint = f"see `kalshi strategies {spec or kind.name}` for names, ranges and defaults"
+        raise UsageError(f"Strategy {kind.name}: {text}", hint=hint, code="bad_parameter")
 
 
 def values_of(kind: type[Strategy], given: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:

@@ -57,12 +57,9 @@ class MarketOffer(msgspec.Struct, frozen=True):
     fees: FeeSchedule = FeeSchedule()
 
 
-def offer(market: Market, book: OrderBook, fees: FeeSchedule, depth: int | None = None) -> MarketOffer:
-    """Return `depth` levels of each side of a book; an unusable book has none."""
-    if depth == 1:
-        bid, ask = book.bid, book.ask
-        return MarketOffer(market, (bid,) if bid else (), (ask,) if ask else (), fees)
-    return MarketOffer(market, book.levels(BID, depth), book.levels(ASK, depth), fees)
+def offer(market: Market, book: OrderBook, fees: FeeSchedule) -> MarketOffer:
+    """Return the levels of a book; an unusable book has none."""
+    return MarketOffer(market, book.levels(BID), book.levels(ASK), fees)
 
 
 class BasketLeg(NamedTuple):

@@ -199,15 +199,14 @@ def test_only_so_many_legs_are_taken() -> None:
     assert [len(basket.legs) for basket in find(EXCLUSIVE, offers, max_legs=3)] == [3]
 
 
-def test_a_book_is_an_offer_of_its_best_or_of_all_its_levels() -> None:
+def test_a_book_is_an_offer_of_all_its_levels() -> None:
     book = OrderBook("KXA-1-A")
-    for depth in (1, None):
-        nothing = offer(market("A"), book, FREE, depth)
-        assert (len(nothing.bids), len(nothing.asks)) == (0, 0)
+    nothing = offer(market("A"), book, FREE)
+    assert (len(nothing.bids), len(nothing.asks)) == (0, 0)
     book.load([(cents(40), Qty(5)), (cents(41), Qty(6))], [(cents(50), Qty(7))], Ts(1))
-    best = offer(market("A"), book, FREE, 1)
-    assert (list(best.bids), list(best.asks)) == ([(cents(41), Qty(6))], [(cents(50), Qty(7))])
-    assert list(offer(market("A"), book, FREE).bids) == [(cents(41), Qty(6)), (cents(40), Qty(5))]
+    whole = offer(market("A"), book, FREE)
+    assert list(whole.bids) == [(cents(41), Qty(6)), (cents(40), Qty(5))]
+    assert list(whole.asks) == [(cents(50), Qty(7))]
 
 
 def test_no_costs_what_yes_leaves_of_a_dollar() -> None:

@@ -225,10 +225,4 @@ def _bad(name: str, problem: str, example: str) -> UsageError:
 
 
 def _raise_problems(kind: type[Strategy], spec: str, *values: Mapping[str, str]) -> None:
-    problems = [problem for each in values for problem in registry.values_of(kind, each)[1]]
-    if problems:
-        raise UsageError(
-            f"Strategy {kind.name}: " + "; ".join(problems),
-            hint=f"see `kalshi strategies {spec or kind.name}` for names, ranges and defaults",
-            code="bad_parameter",
-        )
+    registry.refuse_problems(kind, (problem for each in values for problem in registry.values_of(kind, each)[1]), spec)
