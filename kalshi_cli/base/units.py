@@ -155,12 +155,12 @@ def parse_ts(text: str) -> Ts:
     return Ts((delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000)
 
 
-@lru_cache(maxsize=4_096)  # the closing times of a list of markets repeat
 def is_within(ts: Ts, since: Ts | None, until: Ts | None) -> bool:
     """Return whether a time is in a period: `since` belongs to it, `until` does not; None has no end there."""
     return (since is None or ts >= since) and (until is None or ts < until)
 
 
+@lru_cache(maxsize=4_096)  # the closing times of a list of markets repeat
 def format_ts(ts: int) -> str:
     """Format a time: "2026-06-11T06:29:30.164Z"; a whole second has no fraction."""
     seconds, ms = divmod(ts, 1000)

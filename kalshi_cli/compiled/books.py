@@ -148,7 +148,7 @@ class CompiledBooks:
         self._changed = np.zeros((0, c.SHOWN), np.int64)
         self.found = np.zeros((c.ONE, 2), np.int64)
         """The levels that a book reads."""
-        self._control = c.new_control()
+        self._control = np.zeros(c.STATES, np.int64)
 
     # -- markets --------------------------------------------------------------------------------------------------
 

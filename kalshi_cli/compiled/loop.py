@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numba
-import numpy as np
 
 ONE = 10_000
 NO_BID, NO_ASK = -1, ONE + 1
@@ -292,8 +291,3 @@ def place(rows: Any, after: int, limit: int, latest: Any) -> tuple[int, int]:
         row.has_more = latest[row.market] == row.ts
         latest[row.market] = row.ts
     return first, last
-
-
-def new_control() -> np.ndarray[Any, Any]:
-    """Return the places of `control`."""
-    return np.zeros(STATES, np.int64)

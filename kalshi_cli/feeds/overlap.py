@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts, format_ts
+from kalshi_cli.base.units import Ts, format_ts, is_within
 from kalshi_cli.feeds.recording_format import NO_TIME, decode_line, read_lines
 
 EDGE_LINES = 1_000
@@ -104,4 +104,4 @@ def _is_between(line: bytes, since: Ts | None, until: Ts | None) -> bool:
     if since is None and until is None:
         return True
     at = _first_time([line])
-    return at is None or ((since is None or at >= since) and (until is None or at < until))
+    return at is None or is_within(at, since, until)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from kalshi_cli.base.units import Ts, format_ts
+from kalshi_cli.base.units import Ts, format_ts, is_within
 from kalshi_cli.core.market.order_book import OrderBook, follow
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import BookSnapshot, FeedState, MarketChange, Message
@@ -37,7 +37,7 @@ class TapePeriod:
 
     def has(self, ts: Ts) -> bool:
         """Return whether a time belongs to the period."""
-        return ts >= self.since and (self.until is None or ts < self.until)
+        return is_within(ts, self.since, self.until)
 
     def of(self, messages: Iterable[Message], move_to: Callable[[Ts], None]) -> Iterator[Message]:
         """Yield the messages of the period, and first the state at its start. `move_to` gets each earlier time."""

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from kalshi_cli.base.errors import StateFileError, UsageError
 from kalshi_cli.lake.coverage import count_holes
@@ -63,7 +62,11 @@ def statistics(lake: Lake) -> list[SeriesStatistics]:
                 size += each.path.stat().st_size
         if not any(rows[table] for table in TABLES if table not in _ABOUT):
             continue
-        own = [one for one in sessions if series in one.series or any(_is_of(name, series) for name in one.inputs)]
+        own = [
+            one
+            for one in sessions
+            if series in one.series or any(name.partition("/")[2] == series for name in one.inputs)
+        ]
         dated = [one for one in own if one.kind != "results"] or own  # a result may have the time of its import only
         covered = lake.coverage("book", [series])
         markets = lake.rows("markets", [series])
@@ -86,10 +89,6 @@ def _count(path: Path) -> int:
             return int(file.metadata.num_rows)
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
-
-
-def _is_of(name: str, series: str) -> bool:
-    return name.partition("/")[2] == series
 
 
 class LakeProblem(NamedTuple):
@@ -169,7 +168,7 @@ def export(lake: Lake, table: str, chosen: Selection, target: Path) -> int:
     written = target.with_name(f".{target.name}.new")
     rows = 0
     try:
-        with _writer(written, table, is_csv=target.suffix == ".csv") as writer:
+        with (_CsvWriter if target.suffix == ".csv" else open_writer)(written, table) as writer:
             series = [one for one in series_in(lake.root, table) if chosen.has(one)]
             for part in lake.tables(table, series, chosen.first_us, chosen.last_us):
                 time = part.column("ts_us" if "ts_us" in part.column_names else "from_us")
@@ -185,10 +184,6 @@ def export(lake: Lake, table: str, chosen: Selection, target: Path) -> int:
     finally:
         written.unlink(missing_ok=True)
     return rows
-
-
-def _writer(path: Path, table: str, *, is_csv: bool) -> pq.ParquetWriter | _CsvWriter:
-    return _CsvWriter(path, table) if is_csv else open_writer(path, table)
 
 
 class _CsvWriter:

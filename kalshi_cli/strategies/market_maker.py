@@ -181,15 +181,8 @@ class MarketMaker(Strategy):
             fair = known if bid is not None and ask is not None else None
         is_last = market.close_time - view.now <= self.params.exit_s * 1000
         is_stale = self._is_stale(view, ticker)
-        why = (
-            "stale order book"
-            if is_stale
-            else "market closes soon"
-            if is_last
-            else ""
-            if fair is not None
-            else "no bid or no ask"
-        )
+        reasons = {"stale order book": is_stale, "market closes soon": is_last, "no bid or no ask": fair is None}
+        why = next((reason for reason, is_so in reasons.items() if is_so), "")
         if self._is_toxic(view.now, track) and not why:
             why = "one-sided trading"
         if why or fair is None or any(order.tif is TimeInForce.IOC for order in orders):
