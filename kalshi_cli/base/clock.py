@@ -18,15 +18,12 @@ class Clock(Protocol):
 
     def now(self) -> Ts:
         """Return the wall time in milliseconds since 1970 UTC. It may step; never use it for durations."""
-        ...
 
     def monotonic(self) -> float:
         """Return seconds of a clock that never goes back and keeps counting while the host is suspended."""
-        ...
 
     def sleep(self, seconds: float) -> None:
         """Wait this long; a manual clock advances instead."""
-        ...
 
 
 _NEVER_STOPS = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

@@ -102,12 +102,10 @@ class Lines(Protocol):
 
     def look(self) -> list[bytes] | None:
         """Return the new complete lines, after at most `LOOK_S`; None if no more lines will come."""
-        ...
 
     @property
     def problem(self) -> str:
         """Return why no line can come at this moment; "" if one can."""
-        ...
 
     def close(self) -> None:
         """Close the source."""

@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from kalshi_cli.base.errors import HaltedError, StateFileError
@@ -119,7 +118,7 @@ class Store(rows.Reader):
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     # -- what is written down -------------------------------------------------------------------------------------

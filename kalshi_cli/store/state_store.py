@@ -40,45 +40,36 @@ class OrderStore(Protocol):
         engine decides what follows from an effect; the store only writes. HaltedError where an order may not be sent
         any more, ConcurrentChangeError where it must be reviewed again first.
         """
-        ...
 
     def together(self) -> AbstractContextManager[None]:
         """Commit all effects recorded in the block at its end, all or nothing: for data that can be read again."""
-        ...
 
     def load(self) -> RecoveredState:
         """Return the fills and settlements of open markets, the results of closed ones, and the orders for a start.
 
         These are orders that were live, that traded in an open market, or that are recent.
         """
-        ...
 
     def close_markets(self, now: Ts, limit: int) -> None:
         """Close up to `limit` markets that are final, so that the next start reads only their results."""
-        ...
 
     def closed_market(self, ticker: str) -> ClosedMarket | None:
         """Return the history of a market that was closed, to reopen it; None for any other."""
-        ...
 
     def opening_marks(self, start: Ts, marks: Mapping[str, Price] | None = None) -> dict[str, Price]:
         """Save closing prices at the start of a trading day, where none is saved; return all that are."""
-        ...
 
     def news(self) -> tuple[Order, ...]:
         """Return orders placed or amended since `load` or the last call, including those of other programs."""
-        ...
 
     def order(self, any_id: str) -> Order | None:
         """Return the order with this client order id or exchange id."""
-        ...
 
     def halt(self) -> Halt:
         """Return the current trading state; another process may have changed it. Cheap: read before every send.
 
         HALTED with the code PAUSED during a pause, unless there is also a halt.
         """
-        ...
 
 
 class ReadOnlyStore(OrderStore):
