@@ -135,8 +135,9 @@ class Lake:
                 path = each.path
                 yield from _groups(path, session, columns)
         except FileNotFoundError as error:
-            what = f"The lake {self.root} changed while it was read"
-            raise StateFileError(what, hint="run this again", code="lake_busy") from error
+            raise StateFileError(
+                f"The lake {self.root} changed while it was read", hint="run this again", code="lake_busy"
+            ) from error
         except (OSError, pa.ArrowException) as error:
             raise unreadable(path, error) from error
 

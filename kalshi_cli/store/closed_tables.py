@@ -178,7 +178,7 @@ _by_name = attrgetter("strategy")
 MAX_SUBACCOUNTS = 64
 
 
-class HistoryTables(rows.Reader):
+class HistoryTables(rows.StructReader):
     """Fills and settlements for reports, entry by entry only as far as they ask. Use it in the store's thread."""
 
     def newest(self) -> Ts:

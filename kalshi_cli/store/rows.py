@@ -42,7 +42,7 @@ def read(kind: type[T], values: tuple[object, ...]) -> T:
     return msgspec.convert(dict(zip(kind.__struct_fields__, values, strict=True)), prepared(kind), strict=False)
 
 
-class Reader:
+class StructReader:
     """Reads structs of a state file."""
 
     def __init__(self, database: Database) -> None:

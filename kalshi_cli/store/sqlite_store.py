@@ -50,7 +50,7 @@ OnRecord = Callable[[Effect, "Store"], None]
 """Takes an effect that is on the disk, and the store that wrote it."""
 
 
-class Store(rows.Reader):
+class Store(rows.StructReader):
     """The state file. Every method may raise StateFileError; no data is lost silently."""
 
     def __init__(self, database: Database, on_record: OnRecord | None = None) -> None:
