@@ -129,7 +129,8 @@ def names() -> list[str]:
 def load(spec: str) -> type[Strategy]:
     """Return the class that `spec` names. Raises UsageError with suggestions if there is no such strategy."""
     if spec in BUILT_IN:
-        return _from_module(*BUILT_IN[spec].split(":"))
+        module, name = BUILT_IN[spec].split(":")
+        return _checked(getattr(importlib.import_module(module), name), name)
     if ".py" in spec:
         return _from_path(spec)
     for point in _installed().select(name=spec):
@@ -342,10 +343,6 @@ def _show(hint: object, value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, int | float) else str(value)
-
-
-def _from_module(module: str, name: str) -> type[Strategy]:
-    return _checked(getattr(importlib.import_module(module), name), name)
 
 
 def _from_path(spec: str) -> type[Strategy]:

@@ -56,9 +56,9 @@ DURABILITY = (
     Mutant(
         "a directory is synced through its descriptor",
         "no halt and no pause survives a power cut",
-        "store/pause.py",
-        "            os.fsync(folder)",
-        "            pass",
+        "base/files.py",
+        "        os.fsync(file)",
+        "        pass",
         ("tests/store/test_durable_files.py",),
     ),
     Mutant(

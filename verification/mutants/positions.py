@@ -297,8 +297,8 @@ HELD = (
         "a market with a live order is not closed",
         "a traded order counts as one whose fills are missing",
         "store/closed_tables.py",
-        "        results = None if is_live else closing_results",
-        "        results = closing_results",
+        "        results = None if is_live else closed_markets.closing_results",
+        "        results = closed_markets.closing_results",
         ("tests/services/account/test_closed_markets.py",),
     ),
     Mutant(

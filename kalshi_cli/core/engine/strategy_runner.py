@@ -38,7 +38,7 @@ UNUSED = "is_unused"
 
 
 class StrategyProtocol(Protocol):
-    """What a run needs of a strategy, beside the hooks that it has. Each hook yields intents or returns None."""
+    """The part of a strategy that a run needs, beside its hooks. Each hook yields intents or returns None."""
 
     @property
     def name(self) -> str:
