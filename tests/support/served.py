@@ -133,13 +133,13 @@ class Served:
         self.server = SimServer(self.exchange, self.clock)
         self.kept: socket.socket | None = None
         if "read_rate" not in options:
-            self._spare_the_wait()
+            self.spare_the_wait(self.state)
 
-    def _spare_the_wait(self) -> None:
-        """Leave behind what a program does that asked for the limits: nobody keeps to those of a new account here."""
+    def spare_the_wait(self, state: Path) -> None:
+        """Leave in a state directory what a program does that asked for the limits: those of a new account are low."""
         plenty = TokenBucketLimits(PACE, PACE)
-        (self.state / "sim").mkdir(parents=True)
-        pace = SharedCounters(self.state / "sim" / "pace", NUMBERS, self.clock)
+        (state / "sim").mkdir(parents=True)
+        pace = SharedCounters(state / "sim" / "pace", NUMBERS, self.clock)
         RateLimiter(self.clock, shared=pace).configure(ApiLimits("prime", plenty, plenty), KNOWN_COSTS)
         pace.close()
 

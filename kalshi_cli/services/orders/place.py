@@ -128,19 +128,22 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
 def wait_for_orders(
     client: KalshiClient, store: OrderStore, clock: Clock, engine: TradingEngine, orders: Sequence[Order]
 ) -> None:
-    """Read the account until the outcome of all these orders is known, or RESOLVE_S is over."""
+    """Read the account until the outcome of all these orders is known, or RESOLVE_S is over; at least once."""
     until = clock.monotonic() + RESOLVE_S
     known = engine.state.orders
-    while clock.monotonic() < until:
-        names = (order.client_order_id for order in orders)
-        doubtful = [found for name in names if (found := known.get(name)) and found.status is OrderStatus.UNKNOWN]
-        if not doubtful:
-            return
+
+    def unknown() -> list[Order]:
+        found = (known.get(order.client_order_id) for order in orders)
+        return [order for order in found if order and order.status is OrderStatus.UNKNOWN]
+
+    while doubtful := unknown():
         since = Ts(min(order.created for order in doubtful) - 60_000)
         with suppress(errors.KalshiError):  # a failed read must not hide that they may be live
             read_account(client, store, clock, engine, since=since, lookup=doubtful)
-        if any((known.get(each.client_order_id) or each).status is OrderStatus.UNKNOWN for each in doubtful):
-            clock.sleep(1.0)
+        if (left_s := until - clock.monotonic()) <= 0:
+            return
+        if unknown():
+            clock.sleep(min(1.0, left_s))
 
 
 def check_grid(market: Market, price: Price, outcome: Literal["yes", "no"]) -> None:
