@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -65,10 +66,10 @@ def one(shared: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
 class Piped:
     """A command whose lines are read while it runs."""
 
-    def __init__(self, one: Served, variables: dict[str, str], words: tuple[str, ...]) -> None:
+    def __init__(self, one: Served, variables: dict[str, str], words: tuple[str, ...], first: str) -> None:
         self.out = one.home / f"out-{id(self)}"
         with self.out.open("w") as out:
-            self.process = start(words, variables, one.home, stdout=out)
+            self.process = start(words, variables, one.home, stdout=out, first=first)
 
     def rows(self, kind: str = "") -> list[dict[str, Any]]:
         """What came so far, in whole lines."""
@@ -85,11 +86,11 @@ def piped(one: Served) -> Iterator[Callable[..., Piped]]:
     """Starts a command; none survives its test."""
     begun: list[Piped] = []
 
-    def begin(*words: str, without: tuple[str, ...] = (), ws_url: str = "") -> Piped:
+    def begin(*words: str, without: tuple[str, ...] = (), ws_url: str = "", first: str = "") -> Piped:
         variables = one.variables(ws_url=ws_url)
         for name in without:
             del variables[name]
-        begun.append(Piped(one, variables, words))
+        begun.append(Piped(one, variables, words, first))
         return begun[-1]
 
     yield begin
@@ -150,7 +151,8 @@ def test_a_cut_stream_is_told_and_what_was_missed_is_read(one: Served, piped: Ca
 def test_without_a_key_or_an_address_prices_are_polled_and_that_is_said(
     one: Served, piped: Callable[..., Piped], without: tuple[str, ...], lacking: str
 ) -> None:
-    tape = piped("watch", ONE_SIDED, without=without)
+    soon = "from kalshi_cli.services.markets import watch_board; watch_board.POLL_S = 0.1"
+    tape = piped("watch", ONE_SIDED, without=without, first=soon)
     eventually(lambda: tape.rows("quote"))
     assert f"{lacking} order books are polled" in said(tape.process)
     assert tape.rows()[0]["is_live"] is False
@@ -186,21 +188,33 @@ def test_what_has_no_end_is_no_document(one: Served, words: tuple[str, ...], hin
     assert hint in ended.err
 
 
-@pytest.mark.parametrize("form", ["json", "ndjson", "csv", "plain"])
-def test_a_duration_ends_it_with_a_whole_document(one: Served, form: str) -> None:
-    ended = program("watch", TWO_SIDED, "--duration", "1.5s", "--format", form)
-    assert ended.code == 0
+def test_a_duration_ends_it_with_a_whole_document(one: Served) -> None:
+    words = ("watch", TWO_SIDED, "--duration", "1.5s", "--format")
+    told, plain = (start([*words, form], one.variables(), one.home) for form in ("json", "plain"))
+    rows = finish(told)
+    assert (rows.code, {row["type"] for row in rows.json}) == (0, {"quote", "feed"}), rows.err
+    lines = finish(plain)
+    assert (lines.code, TWO_SIDED in lines.out, "stream connected" in lines.out) == (0, True, True), lines.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"watch {TWO_SIDED} --format ndjson",
+        f"watch {TWO_SIDED} --format csv",
+        f"orderbook {TWO_SIDED} --watch --format ndjson",
+    ],
+)
+def test_a_duration_without_a_key_ends_with_0_while_prices_are_read(
+    one: Served, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.delenv("KALSHI_API_KEY_ID")
+    monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
+    ended = program(*line.split(), "--duration", "0.1s")
+    assert ended.code == 0, ended.err
     assert TWO_SIDED in ended.out
-    if form == "json":
-        assert {row["type"] for row in ended.json} == {"quote", "feed"}
-    if form == "plain":
-        assert "stream connected" in ended.out
-
-
-def test_a_duration_ends_a_watched_book(one: Served) -> None:
-    ended = program("orderbook", TWO_SIDED, "--watch", "--duration", "1.5s", "--format", "ndjson")
-    assert ended.code == 0
-    assert f'"ticker":"{TWO_SIDED}"' in ended.out
+    if "ndjson" in line:
+        assert json.loads(ended.out.splitlines()[0]).get("is_live") is (None if "orderbook" in line else False)
 
 
 @pytest.mark.parametrize("words", [("watch", FINE), ("orderbook", FINE, "--watch")])
@@ -210,36 +224,35 @@ def test_a_duration_that_ends_without_a_live_feed_ends_with_6(
     with fault_proxy(one.server.rest_url) as proxy:
         proxy.cut_stream()
         set_variables(monkeypatch, one.home, one.variables(ws_url=proxy.moved(one.server.ws_url)))
-        ended = program(*words, "--duration", "1.5s", "--format", "ndjson")
+        ended = program(*words, "--duration", "0.1s", "--format", "ndjson")
     assert ended.code == ExitCode.UNREACHABLE
     assert "The feed was not live when the watch ended: " in ended.err
-
-
-def test_a_duration_without_a_key_ends_with_0_while_prices_are_read(
-    one: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("KALSHI_API_KEY_ID")
-    monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
-    ended = program("watch", ONE_SIDED, "--duration", "1s", "--json")
-    assert (ended.code, ended.json[0]["is_live"]) == (0, False)
 
 
 def test_the_simulated_exchange_is_watched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_variables(monkeypatch, tmp_path, bare_variables(tmp_path))
     ticker = program("markets", "--limit", "1", "--json").json[0]["ticker"]
-    rows = program("watch", ticker, "--duration", "2s", "--json").json
-    assert {"quote", "feed"} <= {row["type"] for row in rows}
-    assert {row["ticker"] for row in rows} <= {ticker, None}
+    out = tmp_path / "tape"
+    with out.open("w") as file:
+        process = start(["watch", ticker, "--format", "ndjson"], bare_variables(tmp_path), tmp_path, stdout=file)
+    try:
+        eventually(lambda: {'"type":"quote"', '"type":"feed"'} <= set(re.findall('"type":"[a-z]+"', out.read_text())))
+    finally:
+        process.send_signal(signal.SIGINT)
+    assert finish(process).code == 130
+    assert {row["ticker"] for row in map(json.loads, out.read_text().splitlines())} <= {ticker, None}
 
 
 def test_a_watch_ends_when_trading_has_ended(exchange: Served) -> None:
     out = exchange.home / "tape"
+    words = ["watch", TWO_SIDED, "--format", "ndjson"]
+    soon = "from kalshi_cli.app import watching; watching.OVER_S = 0.5"
     with out.open("w") as file:
-        process = start(["watch", TWO_SIDED, "--format", "ndjson"], exchange.variables(), exchange.home, stdout=file)
+        process = start(words, exchange.variables(), exchange.home, stdout=file, first=soon)
     eventually(lambda: '"quote"' in out.read_text())
     exchange.trade_a_little()
     eventually(lambda: '"trade"' in out.read_text())
-    close = Ts(exchange.clock.now() + 1_000)
+    close = Ts(exchange.clock.now() + 100)
     exchange.call(lambda: exchange.exchange.set_close_time(TWO_SIDED, close, exchange.clock.now()))
     ended = finish(process)
     quotes = [row for row in map(json.loads, out.read_text().splitlines()) if row["type"] == "quote"]
@@ -285,7 +298,7 @@ def test_a_book_comes_each_time_it_changed(one: Served, piped: Callable[..., Pip
 
 
 def test_the_status_comes_again_and_again(one: Served, piped: Callable[..., Piped]) -> None:
-    tape = piped("status", "--watch")
+    tape = piped("status", "--watch", first="from kalshi_cli.app import watching; watching.STATUS_EVERY_S = 0.1")
     eventually(lambda: len(tape.rows()) >= 2)
     assert tape.rows()[0]["state"] == "active"
     assert tape.stop() == 130
