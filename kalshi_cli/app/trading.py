@@ -180,6 +180,8 @@ class RunModes:
                 events=_events(resources, stack, home, store), reported=partial(telling.end_last, last_alert),
             )  # fmt: skip
             end.count_with(lambda: len(own_live(engine)))
+            if request.duration_s is not None:
+                feed.tick_at(clock.monotonic() + request.duration_s)
             signals.pass_to(feed.request)
             with self._watched(resources, home, engine, request.interval_s), stdout_to_stderr():
                 summary = session.run()
@@ -320,6 +322,7 @@ class RunModes:
             stack.enter_context(run_inputs(resources, strategies, recorder.heard, lambda: tuple(markets)))
             begun.pop_all()
             until = math.inf if request.duration_s is None else clock.monotonic() + request.duration_s
+            feed.tick_at(until)
             with StopSignals(clock, feed.request) as signals:  # before the line that names Ctrl-C
                 where = request.path or "the lake"
                 resources.note(f"Recording {pluralize(len(markets), 'market')} to {where}; press Ctrl-C to stop")

@@ -91,7 +91,10 @@ class LiveWatch(RunModes):
                 feed = LiveFeed(stream, resources.client, clock, markets=markets, interval_s=INTERVAL_S, tell=tell)
             with StopSignals(clock, feed.request):
                 board = WatchBoard(markets, clock.now(), is_streamed=stream is not None)
-                yield WatchSession(board, feed, clock, duration_s)
+                session = WatchSession(board, feed, clock, duration_s)
+                if duration_s is not None and isinstance(feed, LiveFeed):
+                    feed.tick_at(clock.monotonic() + duration_s)
+                yield session
 
 
 STATUS_EVERY_S = 1.0

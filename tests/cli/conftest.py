@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands in this process try again at once: how long a request waits for that is tested in tests/exchange."""
+    monkeypatch.setattr("kalshi_cli.exchange.rest.call._FIRST_PAUSE_S", 0.001)
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A person with nothing configured, in an empty directory."""

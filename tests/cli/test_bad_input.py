@@ -364,7 +364,7 @@ def test_the_kill_switch_against_an_exchange_that_is_down_says_that_orders_may_r
     with served(tmp_path) as one:
         one.vanish()
         set_variables(monkeypatch, tmp_path, one.variables())
-        ended = program("cancel-all", "--within", "2s", "--json")
+        ended = program("cancel-all", "--within", "0.5s", "--json")
     assert (ended.code, ended.json["halted"]) == (7, True)
     assert "not verified" in ended.error["message"]
 

@@ -251,6 +251,7 @@ def test_6_the_order_was_lost_and_the_exchange_proves_that_it_never_came(
 ) -> None:
     """The proof is that the exchange's own data is newer than the send by a margin, which is a moment here."""
     monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", 200)
+    monkeypatch.setattr(placing, "LOOK_EVERY_S", 0.1)
     with served(tmp_path) as exchange, fault_proxy(exchange.server.rest_url) as proxy:
         set_variables(monkeypatch, tmp_path, exchange.variables(proxy.moved(exchange.server.rest_url)))
         proxy.faults.append(Fault(action, "POST", CREATE))
@@ -262,12 +263,12 @@ def test_6_the_order_was_lost_and_the_exchange_proves_that_it_never_came(
 
 def test_7_an_order_that_nobody_can_find(exchange: Served, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one way to prove that it never arrived takes half a minute; the command waits for less."""
-    monkeypatch.setattr(placing, "RESOLVE_S", 1.0)
+    monkeypatch.setattr(placing, "RESOLVE_S", 0)
     proxy.faults.append(Fault("drop_request", "POST", CREATE))
     assert_error(place(), 7, "outcome_unknown", "exit-code", "kalshi order reconcile")
     assert exchange.resting() == []
     assert program("status", "--json").json["unknown_orders"] == 1
-    again = program("order", "reconcile", "--wait", "1s", "--json")
+    again = program("order", "reconcile", "--wait", "0.1s", "--json")
     assert again.code == 7
     assert [row["client_order_id"] for row in again.json] == ["exit-code"]
 
@@ -366,10 +367,10 @@ def test_reconcile_says_of_each_order_what_it_found(
     exchange: Served, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a person meets it: one reply got lost on its way back, one order on its way there."""
-    monkeypatch.setattr(placing, "RESOLVE_S", 1.0)
+    monkeypatch.setattr(placing, "RESOLVE_S", 0)
     proxy.faults.append(Fault("drop_request", "POST", CREATE))
     assert place().code == 7
-    assert program("order", "reconcile", "--wait", "1s", "--json").json[0]["found"] == "still_unknown"
+    assert program("order", "reconcile", "--wait", "0.1s", "--json").json[0]["found"] == "still_unknown"
     monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", 200)
     ended = program("order", "reconcile", "--json")
     assert (ended.code, [row["found"] for row in ended.json]) == (0, ["never_arrived"])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
+from subprocess import DEVNULL
 from typing import Any
 
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.processes import start_program
 from support.served import TWO_SIDED, Ended, Served, program
 
 from kalshi_cli import Kalshi
@@ -27,7 +27,7 @@ BUSY = b'{"error": "too many requests"}'
 def proxy(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
     with fault_proxy(exchange.server.rest_url) as one:
         monkeypatch.setenv("KALSHI_REST_URL", one.moved(exchange.server.rest_url))
-        monkeypatch.setattr(placing, "RESOLVE_S", 0.2)
+        monkeypatch.setattr(placing, "RESOLVE_S", 0)
         yield one
 
 
@@ -103,8 +103,7 @@ def test_two_programs_at_once_place_one_order_with_an_id_that_is_free_again(
     exchange: Served, proxy: FaultProxy
 ) -> None:
     assert buy_while_busy(proxy)["exit_code"] == 6
-    command = [sys.executable, "-m", "kalshi_cli", *WORDS]
-    running = [subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL) for _ in range(3)]
+    running = [start_program(WORDS, os.environ, exchange.home, stdout=DEVNULL, stderr=DEVNULL) for _ in range(3)]
     assert sorted(one.wait(60) for one in running) == [0, 3, 3]
     assert len(exchange.resting()) == 1
 

@@ -40,7 +40,7 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
 USES: dict[str, tuple[str, int]] = {
     "etc/config.yaml": ("balance", 2),
     "keys/key.pem": ("balance", 5),
-    "own/fade.py": ("trade --strategy own/fade.py:Fade --duration 1s", 2),
+    "own/fade.py": ("trade --strategy own/fade.py:Fade --duration 0.1s", 2),
     "state/sim": ("status", 2),
 }
 """What is judged -> a command that uses it, and what that ends with where it is refused."""

@@ -197,7 +197,7 @@ class Desk:
 
     def _record(self, line: str) -> None:
         """A recording, below `tapes` or in the lake if the line has it there."""
-        program("record", TWO_SIDED, "--out", "tape.jsonl.gz", "--duration", "0.3s")
+        (self.one.home / "tape.jsonl.gz").write_bytes(self._tape)
         if "tapes/" in line:
             (self.one.home / "tapes").mkdir(exist_ok=True)
             (self.one.home / "tape.jsonl.gz").rename(self.one.home / "tapes" / "tape.jsonl.gz")
@@ -210,17 +210,23 @@ class Desk:
             for name in ("monday.json", "tuesday.json"):
                 (self.one.home / name).write_text(report.out)
 
+    @cached_property
+    def _tape(self) -> bytes:
+        path = self.one.home / "tape.jsonl.gz"
+        assert program("record", TWO_SIDED, "--out", str(path), "--duration", "1s").code == 0
+        return path.read_bytes()
+
     def named(self, line: str) -> str:
         """The line with what there is, instead of what it names."""
         line = re.sub(r" --env (demo|prod)| --config \./config\.yaml| > \S+", "", line)
         line = line.replace("--price 70c", "--price 55c").replace("--price 0.25", "--price 0.42")
         line = line.replace("@70c", "@55c").replace("@0.30", "@0.40")
         line = line.replace("--to 2 ", "--to 1 ").replace("--from 2 ", "--from 1 ").replace("2=40", "1=40")
-        line = re.sub(r" --duration \S+", "", re.sub("--wait (30s|1m)", "--wait 1s", line))
+        line = re.sub(r" --(duration|jobs) \S+", "", re.sub("--wait (30s|1m)", "--wait 0.1s", line))
         line = line.replace("tapes/*.jsonl.gz", "tapes/tape.jsonl.gz")
-        line = re.sub(r"^kalshi (trade|watch|record) ", r"kalshi \1 --duration 0.3s ", line)
+        line = re.sub(r"^kalshi (trade|watch|record) ", r"kalshi \1 --duration 0.1s ", line)
         if line.startswith("kalshi optimize"):
-            line = re.sub(r" --(since|until|windows|holdout|trials|jobs) \S+", "", line)
+            line = re.sub(r" --(since|until|windows|holdout|trials) \S+", "", line)
             line = re.sub(r"\S*\*\.jsonl\.gz", "tape.jsonl.gz", line) + " --windows 1 --holdout 0 --trials 1"
             line += f" --scheduler {self._scheduler}"
         line = re.sub(r"KXETH\w*-\S+", FINE, line)

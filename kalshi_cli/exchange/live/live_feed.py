@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, InitVar, dataclass
@@ -76,6 +77,7 @@ class LiveFeed:
     tell: Callable[[str], None] = lambda _text: None
 
     def __post_init__(self, markets: Iterable[Market]) -> None:
+        self._tick_at = math.inf
         self._discover_at = self.clock.monotonic() + DISCOVER_EVERY_S
         self._charges_anew: set[str] = set()
         self._check_at = self.clock.monotonic() + self.check_every_s
@@ -112,6 +114,10 @@ class LiveFeed:
         self._outside.append(message)
         self._inbox.wake()
 
+    def tick_at(self, at: float) -> None:
+        """Give out a tick at this monotonic time too, before the interval is over: a run of a duration ends there."""
+        self._tick_at = at
+
     def follow(self, markets: Iterable[Market]) -> None:
         """Follow these markets too."""
         markets = tuple(markets)
@@ -146,7 +152,7 @@ class LiveFeed:
                 if command.state is None:
                     return
             if now >= next_tick and (owed <= 0 or not self._pending or now >= overdue):
-                next_tick = now + self.interval_s
+                next_tick = self._next_tick(now)
                 yield from self._on_interval()
                 yield messages.Tick(clock.now())
                 if not self._pending:
@@ -172,6 +178,11 @@ class LiveFeed:
                 wake_at = until if len(self._inbox) else min(until, self.client.sign_ahead())
                 self._inbox.take(self._pending, max(0.001, wake_at - now))
                 was_idle = True
+
+    def _next_tick(self, now: float) -> float:
+        """Return when the tick after one at `now` is due."""
+        after = now + self.interval_s
+        return self._tick_at if now < self._tick_at < after else after
 
     def _waiting_after(self, busy_s: float) -> Iterator[Message]:
         """Yield the number of changes that waited for a slow step; an order at an earlier book would come too late."""

@@ -48,6 +48,8 @@ TRIES = 3
 RESOLVE_S = 10.0
 """The time for which a single order is looked up on the exchange after an unanswered send."""
 
+LOOK_EVERY_S = 1.0
+
 BOOK_PAUSES_S = (0.0, 0.3, 0.3, 0.4)
 """The pause before each read of the fills of an order that filled at once; lists trail by about 0.4 s (June 2026)."""
 
@@ -143,7 +145,7 @@ def wait_for_orders(
         if (left_s := until - clock.monotonic()) <= 0:
             return
         if unknown():
-            clock.sleep(min(1.0, left_s))
+            clock.sleep(min(LOOK_EVERY_S, left_s))
 
 
 def check_grid(market: Market, price: Price, outcome: Literal["yes", "no"]) -> None:

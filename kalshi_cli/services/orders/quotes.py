@@ -333,8 +333,8 @@ def execution_deadline(quote: RfqQuote) -> Ts:
 def follow(client: KalshiClient, clock: Clock, row: QuoteRow, within_s: float) -> QuoteRow:
     """Read an accepted quote until it is executed or canceled, or until the time is over."""
     until = clock.monotonic() + within_s
-    while row.status not in ("executed", "cancelled") and clock.monotonic() < until:
-        clock.sleep(_PAUSE_S)
+    while row.status not in ("executed", "cancelled") and (left_s := until - clock.monotonic()) > 0:
+        clock.sleep(min(_PAUSE_S, left_s))
         with suppress(errors.KalshiError):  # one failed read does not end the wait
             row = quote_row(client.quote(row.quote_id, row.rfq_id))
     return row

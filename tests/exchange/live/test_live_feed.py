@@ -167,6 +167,19 @@ def test_a_tick_comes_at_once_and_then_each_interval_and_never_as_a_burst(arrang
     assert setting.until(lambda _: True) == STOP, "no second tick before the interval is over"
 
 
+def test_a_tick_comes_at_the_end_of_a_run_before_its_interval_is_over(arrange: Arrange):
+    clock = ManualClock(NOW)
+    setting = arrange(clock=clock, interval_s=2.0)
+    outside = StateCommand(NOW, TradingState.HALTED, "test")
+    setting.feed.tick_at(clock.monotonic() + 0.5)
+    setting.ticks(1)
+    clock.advance(0.5)
+    setting.feed.enqueue(outside)
+    assert isinstance(setting.until(lambda message: isinstance(message, Tick) or message is outside), Tick)
+    clock.advance(1.9)
+    assert setting.until(lambda _: True) is outside, "and then after an interval again"
+
+
 def test_ticks_come_while_the_stream_says_nothing(live: Setting):
     assert len([each for each in live.ticks(3) if isinstance(each, Tick)]) == 3
 
