@@ -71,8 +71,10 @@ def test_a_signal_while_the_halt_is_written_prevents_no_cancel(exchange: Served,
     assert program("status", "--json").json["state_code"] == "CANCEL_ALL"
 
 
-@pytest.mark.parametrize("words", ["cancel-all", "--env sim order cancel-all", "-q --env sim cancel-all --no-halt"])
-@STOPS
+LINES = ("cancel-all", "--env sim order cancel-all", "-q --env sim cancel-all --no-halt")
+
+
+@pytest.mark.parametrize(("number", "words"), list(zip(SIGNALS, LINES, strict=True)))
 def test_signals_while_the_program_is_loaded_prevent_no_cancel(
     exchange: Served, number: signal.Signals, words: str
 ) -> None:
@@ -82,15 +84,25 @@ def test_signals_while_the_program_is_loaded_prevent_no_cancel(
     assert (ended.returncode, "the cancels continue" in ended.stderr) == (7, True), ended.stderr
 
 
-@pytest.mark.parametrize("when", ["kalshi_cli.base.clock", "kalshi_cli.cli.main"])
-@STOPS
-def test_a_signal_while_any_other_command_is_loaded_ends_it_with_one_line(number: signal.Signals, when: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "when", "is_json"),
+    [
+        (signal.SIGINT, "kalshi_cli.base.clock", False),
+        (signal.SIGINT, "kalshi_cli.cli.main", True),
+        (signal.SIGTERM, "kalshi_cli.base.clock", True),
+        (signal.SIGTERM, "kalshi_cli.cli.main", False),
+        (signal.SIGHUP, "kalshi_cli.cli.main", True),
+    ],
+)
+def test_a_signal_while_any_other_command_is_loaded_ends_it_with_one_line(
+    number: signal.Signals, when: str, is_json: bool
+) -> None:
     code, word = (130, "interrupted") if number is signal.SIGINT else (143, "terminated")
-    for words, wanted in ((["strategies"], word), (["strategies", "--json"], f'"code": "{word}"')):
-        line = [sys.executable, "-c", LOADING.replace("kalshi_cli.cli.main", when), str(int(number)), *words]
-        ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
-        assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (code, "", 1), ended
-        assert wanted in ended.stderr
+    words, wanted = (["strategies", "--json"], f'"code": "{word}"') if is_json else (["strategies"], word)
+    line = [sys.executable, "-c", LOADING.replace("kalshi_cli.cli.main", when), str(int(number)), *words]
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (code, "", 1), ended
+    assert wanted in ended.stderr
 
 
 def test_another_command_that_names_it_is_interrupted_as_ever(exchange: Served) -> None:
