@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,41 +36,56 @@ EVERY_OPTION = [
 ]
 
 
-@pytest.mark.parametrize("path", EVERY_COMMAND)
-def test_every_option_with_one_value_is_refused_with_two_and_with_an_empty_one(path: str) -> None:
+def context_of(path: str) -> tuple[Any, typer.Context]:
     command = EVERY_COMMAND[path]
-    context = typer.Context(command, info_name=path, help_option_names=["-h", "--help"])  # which a command keeps
-    options = [(name, words) for of, name, words in EVERY_OPTION if of == path]
-    for name, words in options:
-        first, other = ["a"] * words, ["b"] * words
-        refuse_option_values(command, context, [name, *first, name, *first])
-        with pytest.raises(UsageError, match=f"takes one value, not 2: {' '.join(first)}, {' '.join(other)}"):
-            refuse_option_values(command, context, [name, *first, name, *other])
-        if name == "--config":
-            continue
-        for empty in ("", " "):
-            with pytest.raises(UsageError, match=r"^--[a-z-]+ needs a value; it is empty\n"):
-                refuse_option_values(command, context, [name, *["a"] * (words - 1), empty])
+    return command, typer.Context(command, info_name=path, help_option_names=["-h", "--help"])  # which a command keeps
 
 
-@pytest.mark.parametrize("path", EVERY_COMMAND)
-def test_every_option_with_a_value_refuses_the_next_option_as_its_value(path: str) -> None:
-    command = EVERY_COMMAND[path]
-    context = typer.Context(command, info_name=path, help_option_names=["-h", "--help"])
-    params = [each for each in command.get_params(context) if each.param_type_name == "option"]
-    known = [name for each in params for name in (*each.opts, *each.secondary_opts)]
-    for option in params:
-        if option.is_flag or option.count:
-            continue
-        before = ["a"] * (option.nargs - 1)
-        for name in option.opts:
-            for next_word in (*known, "--json=1", "--jsn", "-vq", "-y", "-Xyz"):
-                with pytest.raises(UsageError, match=rf"^--[a-z-]+ needs a value; {next_word} looks like an option\n"):
-                    refuse_option_values(command, context, [name, *before, next_word])
-            for value in ("-5", "-0.5", "-"):
-                refuse_option_values(command, context, [name, *before, value])
-            if name.startswith("--") and option.nargs == 1:
-                refuse_option_values(command, context, [f"{name}=--json"])
+def refusal(command: Any, context: typer.Context, words: list[str]) -> str:
+    """The first line of what is said against these words; empty where nothing is."""
+    try:
+        refuse_option_values(command, context, words)
+    except UsageError as error:
+        return error.message.split("\n")[0]
+    return ""
+
+
+def test_every_option_with_one_value_is_refused_with_two_and_with_an_empty_one() -> None:
+    wrong = []
+    for path in EVERY_COMMAND:
+        command, context = context_of(path)
+        for name, count in [(name, count) for of, name, count in EVERY_OPTION if of == path]:
+            first, other = ["a"] * count, ["b"] * count
+            same = refusal(command, context, [name, *first, name, *first])
+            two = refusal(command, context, [name, *first, name, *other])
+            if same or not two.endswith(f"takes one value, not 2: {' '.join(first)}, {' '.join(other)}"):
+                wrong.append((path, name, same, two))
+            for empty in ("", " ") if name != "--config" else ():
+                said = refusal(command, context, [name, *["a"] * (count - 1), empty])
+                if not re.fullmatch("--[a-z-]+ needs a value; it is empty", said):
+                    wrong.append((path, name, repr(empty), said))
+    assert wrong == []
+
+
+def test_every_option_with_a_value_refuses_the_next_option_as_its_value() -> None:
+    """Each option with one of the others, and each of the others after one option: the two are judged apart."""
+    wrong = []
+    for path in EVERY_COMMAND:
+        command, context = context_of(path)
+        params = [each for each in command.get_params(context) if each.param_type_name == "option"]
+        known = [name for each in params for name in (*each.opts, *each.secondary_opts)]
+        nexts = (*known, "--json=1", "--jsn", "-vq", "-y", "-Xyz")
+        names = [(name, each.nargs) for each in params if not (each.is_flag or each.count) for name in each.opts]
+        for at in range(max(len(names), len(nexts)) if names else 0):
+            (name, count), next_word = names[at % len(names)], nexts[at % len(nexts)]
+            said = refusal(command, context, [name, *["a"] * (count - 1), next_word])
+            if not re.fullmatch(f"--[a-z-]+ needs a value; {re.escape(next_word)} looks like an option", said):
+                wrong.append((path, name, next_word, said))
+        for name, count in names:
+            given = [[name, *["a"] * (count - 1), value] for value in ("-5", "-0.5", "-")]
+            given += [[f"{name}=--json"]] if name.startswith("--") and count == 1 else []
+            wrong += [(path, *words, said) for words in given if (said := refusal(command, context, words))]
+    assert wrong == []
 
 
 SWALLOWED = [
