@@ -160,9 +160,8 @@ class RunModes:
             engine, venue, groups = self._account(resources, home, store, stream, markets, fees, families, strategies)
             feed = LiveFeed(
                 stream, resources.client, clock, markets=markets, interval_s=request.interval_s,
-                suspended_s=config.trade.suspended_after_s,
+                suspended_s=config.trade.suspended_after_s, charge=resources.families.fees_anew,
                 discover=partial(self._newly_open, resources, request, fees, groups),
-                charge=resources.families.fees_anew,
                 quoted=lambda: [order.ticker for order in engine.state.orders.live()],
                 tell=resources.tell,
             )  # fmt: skip
@@ -180,9 +179,8 @@ class RunModes:
                 events=_events(resources, stack, home, store), reported=partial(telling.end_last, last_alert),
             )  # fmt: skip
             end.count_with(lambda: len(own_live(engine)))
-            if request.duration_s is not None:
-                feed.tick_at(clock.monotonic() + request.duration_s)
             signals.pass_to(feed.request)
+            feed.tick_at(clock.monotonic() + (math.inf if request.duration_s is None else request.duration_s))
             with self._watched(resources, home, engine, request.interval_s), stdout_to_stderr():
                 summary = session.run()
             if groups is not None:

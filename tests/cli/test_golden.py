@@ -32,6 +32,8 @@ from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
 
+pytestmark = pytest.mark.usefixtures("same_clock")
+
 GOLDEN = Path(__file__).parent / "golden"
 IS_UPDATING = bool(os.environ.get("KALSHI_UPDATE_GOLDEN"))
 FORMATS = ("table", "plain", "json", "ndjson", "csv")
@@ -227,7 +229,6 @@ READS = [
     Case("strategies_mean_reversion", "strategies mean-reversion"),
     Case("strategies_threshold", "strategies threshold"),
     Case("health_check", "health-check"),
-    Case("check_schema", "check schema"),
     *(
         Case(f"check_{name}", f"check {name} --no-notify")
         for name in ("positions", "pnl", "balance", "heartbeat", "execution")
@@ -314,7 +315,8 @@ WRITES = [
     Case("catalogue_refresh", "catalog refresh"),
     Case("markets_search", "markets --search york-inch", with_catalogue),
     Case("markets_offline", "markets --offline --sort ticker --limit 2", with_catalogue),
-    Case("watch", f"watch {TWO_SIDED} {ONE_SIDED} --duration 2s"),
+    Case("check_schema", "check schema", with_history),
+    Case("watch", f"watch {TWO_SIDED} {ONE_SIDED} --duration 1s"),
     Case("record", f"record {TWO_SIDED} --out tape.jsonl --duration 0.1s"),
     Case("sim_reset", "sim reset"),
     Case("config_show", "config show", with_config),

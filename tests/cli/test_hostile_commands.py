@@ -229,6 +229,8 @@ def remember(one: Served) -> None:
         assert program("alerts", "silence", f"DRIFT:{word}", "--for", "2h", "--reason", word).code == 0
 
 
+pytestmark = pytest.mark.usefixtures("same_clock")
+
 Stage = tuple[Hostile, dict[str, str]]
 
 
@@ -263,6 +265,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, H
 def stage(shared: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Hostile, dict[str, str]]]:
     one, hostile, ids = shared
     set_variables(monkeypatch, one.home, {**one.variables(), "KALSHI_LOGS__ENABLED": "true"})
+    for module in ("readings", "pnl"):  # a finding is read again after a pause
+        monkeypatch.setattr(f"kalshi_cli.services.monitoring.checks.{module}.AGAIN_S", 0.01)
     yield hostile, ids
     hostile.mode = ""
 

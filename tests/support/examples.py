@@ -197,7 +197,7 @@ class Desk:
 
     def _record(self, line: str) -> None:
         """A recording, below `tapes` or in the lake if the line has it there."""
-        (self.one.home / "tape.jsonl.gz").write_bytes(self._tape)
+        (self.one.home / "tape.jsonl.gz").write_bytes(self._taped())
         if "tapes/" in line:
             (self.one.home / "tapes").mkdir(exist_ok=True)
             (self.one.home / "tape.jsonl.gz").rename(self.one.home / "tapes" / "tape.jsonl.gz")
@@ -210,11 +210,15 @@ class Desk:
             for name in ("monday.json", "tuesday.json"):
                 (self.one.home / name).write_text(report.out)
 
-    @cached_property
-    def _tape(self) -> bytes:
-        path = self.one.home / "tape.jsonl.gz"
-        assert program("record", TWO_SIDED, "--out", str(path), "--duration", "1s").code == 0
-        return path.read_bytes()
+    tape = b""
+    """A recording of a second, which the first desk makes that needs one."""
+
+    def _taped(self) -> bytes:
+        if not Desk.tape:
+            path = self.one.home / "tape.jsonl.gz"
+            assert program("record", TWO_SIDED, "--out", str(path), "--duration", "1s").code == 0
+            Desk.tape = path.read_bytes()
+        return Desk.tape
 
     def named(self, line: str) -> str:
         """The line with what there is, instead of what it names."""

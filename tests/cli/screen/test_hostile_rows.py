@@ -262,7 +262,7 @@ def test_the_live_screen_of_hostile_markets() -> None:
                 yes_ask_size=Qty(0), last=None, volume=Qty(0), volume_24h=Qty(0), open_interest=Qty(0),
                 open_time=Ts(0), close_time=Ts(0),
             )
-            for _ in range(200)
+            for _ in range(100)
         ]  # fmt: skip
         board = WatchBoard(markets, NOW, is_streamed=True)
         for market in markets:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import subprocess
 import sys
 import time
@@ -64,7 +63,7 @@ PLACES = ("risk: {{max_position: {}}}", "sim: {{seed: [{}]}}", "? {}\n: 1", "? [
 
 @pytest.mark.parametrize(
     ("name", "place"),
-    [*((name, PLACES[0]) for name in YAML), *itertools.product(("digits", "sexagesimal"), PLACES[1:])],
+    [*((name, PLACES[0]) for name in YAML), *zip(("digits", "sexagesimal", "digits"), PLACES[1:], strict=True)],
 )
 def test_a_number_of_a_configuration_is_refused_soon(tmp_path: Path, name: str, place: str) -> None:
     file = tmp_path / "config.yaml"
