@@ -42,7 +42,7 @@ class EventSource:
         self._is_new = False
         self._tickers: tuple[str, ...] = ()
         self._is_open = True
-        self._is_old = False
+        self._is_old = threading.Event()
         self.equity: list[int] = []
         self.problem = ""
         self._ahead_ms = 0
@@ -54,6 +54,7 @@ class EventSource:
     def stop(self) -> None:
         """Read no further."""
         self._is_open = False
+        self.refresh()
 
     def follow(self, *tickers: str) -> None:
         """Ask for the order books of these markets, and no others."""
@@ -61,8 +62,8 @@ class EventSource:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the account anew soon, because something was changed; a running loop tells by itself."""
-        self._is_old = True
+        """Read the account anew, now and at the next event: the exchange's lists may not show yet what was changed."""
+        self._is_old.set()
 
     def newest(self) -> LiveEvent | None:
         """Return the state if it changed since the last call."""
@@ -86,11 +87,12 @@ class EventSource:
 
     def _follow(self, kalshi: Kalshi) -> None:
         while self._is_open:
-            self._is_old = False
-            for event in kalshi.trading.events(self._tickers):
+            is_changed = self._is_old.is_set()
+            self._is_old.clear()
+            for number, event in enumerate(kalshi.trading.events(self._tickers, wait=self._is_old.wait)):
                 self._take(event)
                 self._ahead_ms = kalshi.now - self._clock.now()
-                if self._is_old or not self._is_open:
+                if self._is_old.is_set() or not self._is_open or (is_changed and number):
                     break
 
     def _take(self, event: LiveEvent) -> None:

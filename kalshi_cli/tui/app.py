@@ -242,10 +242,12 @@ class TopApp(OrderedKeysApp):
         return attention(self._state, self._clock.monotonic() - self._numbers_came)
 
     def _draw_lists(self, has_news: bool) -> None:
-        """Draw the main screen; its head each time, because its age grows."""
+        """Draw the main screen; its head whenever it differs, because its age grows."""
         width = self.size.width
-        head = header(self._state, self._source.now, self._warning(), width)
-        self._base.query_one("#head", Static).update(Text("\n", no_wrap=True).join(head))
+        head = Text("\n", no_wrap=True).join(header(self._state, self._source.now, self._warning(), width))
+        line = self._base.query_one("#head", Static)
+        if line.content != head:  # an update lays out the whole screen
+            line.update(head)
         if has_news:
             curve = self._base.query_one("#curve", Static)
             lines = chart(self._source.equity, width, curve.content_size.height, lambda v: show_money(Money(v)))

@@ -77,7 +77,8 @@ class MarketPage(Screen[None]):
         """Show what the head of the lists warns of, such as old numbers or a halt."""
         for line in self.query("#warning").results(Static):
             line.display = bool(words)
-            line.update(words)
+            if line.content != (marked := Text.assemble(words)):  # with its style, which a comparison leaves out
+                line.update(marked)
 
     def show(self, state: LiveEvent) -> None:
         """Show the market in a state; nothing while the page opens or closes, when it lacks parts."""

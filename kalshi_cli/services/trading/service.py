@@ -45,13 +45,16 @@ class TradingService(PlanningService):
         """Return the status of the trading loop from the state file; sends no request."""
         return status_view(run_status(self._resources))
 
-    def events(self, tickers: Sequence[str] = (), home: Home | None = None) -> Iterator[LiveEvent]:
+    def events(
+        self, tickers: Sequence[str] = (), home: Home | None = None, wait: Callable[[float], object] | None = None
+    ) -> Iterator[LiveEvent]:
         """Yield the events of the running loop without end; where none runs, the account every few seconds.
 
         `tickers` are markets whose order books are needed. The loop shown is that of `status`, or of `home`. An event
-        comes at least every few seconds; `silent_s` says how long the loop has sent nothing.
+        comes at least every few seconds; `silent_s` says how long the loop has sent nothing. Where none runs, `wait` is
+        called with the seconds until the next event, which comes as soon as it returns.
         """
-        return follow(self._resources, home, tuple(ticker.upper() for ticker in check_tickers(tickers)))
+        return follow(self._resources, home, tuple(ticker.upper() for ticker in check_tickers(tickers)), wait)
 
     def best_prices(self, tickers: Sequence[str]) -> tuple[TopRow, ...]:
         """Read the best prices of these markets from the exchange; an unknown one is left out."""

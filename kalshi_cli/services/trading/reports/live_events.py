@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -217,12 +217,15 @@ def _unreadable(blind_since: Ts | None) -> TruncatableText | None:
     return TruncatableText(f"BLIND: the account has been unreadable since {since}; nothing watches its resting orders")
 
 
-def follow(resources: Resources, home: Home | None, tickers: tuple[str, ...]) -> Iterator[LiveEvent]:
+def follow(
+    resources: Resources, home: Home | None, tickers: tuple[str, ...], wait: Callable[[float], object] | None = None
+) -> Iterator[LiveEvent]:
     """Yield the events of the running loop; without one, those of the account every few seconds, until a loop starts.
 
     Without a `home` it is that of the loop that runs, or the account's. The first event, and the first after the source
-    has changed, has every part. Never ends by itself.
+    has changed, has every part. Never ends by itself. `wait` takes the seconds between two events of the account.
     """
+    wait = wait or resources.machine.sleep
     while True:
         at = home or next((each for each in resources.homes if holder(each.folder / "trade.lock")), resources.home)
         alerts = ScreenAlerts(resources, at)
@@ -233,7 +236,7 @@ def follow(resources: Resources, home: Home | None, tickers: tuple[str, ...]) ->
         yield alerts.add_to(account_event(resources, at, tickers))
         is_due = False
         while not is_due:  # a read that takes long is followed by a pause too
-            resources.machine.sleep(SILENCE_S)
+            wait(SILENCE_S)
             age_s = resources.machine.monotonic() - began
             is_due = age_s + SILENCE_S / 2 >= ACCOUNT_EVERY_S
             yield LiveEvent(silent_s=age_s)
