@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.notice_receiver import Receiver, receiving
-from support.served import TWO_SIDED, Ended, Served, eventually, finish, program, served, set_variables, start
+from support.served import TWO_SIDED, WATCHFUL, Ended, Served, eventually, finish, program, served, set_variables, start
 
 
 @pytest.fixture
@@ -34,12 +33,10 @@ def loop(exchange: Served, phone: Receiver) -> Iterator[Callable[[], subprocess.
 
     def started() -> subprocess.Popen[str]:
         words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s")
-        process = start(
-            words, {**exchange.variables(), "KALSHI_ALERTS__CHANNELS__PHONE__URL": phone.url}, exchange.home
-        )
+        variables = {**exchange.variables(), "KALSHI_ALERTS__CHANNELS__PHONE__URL": phone.url}
+        process = start(words, variables, exchange.home, first=WATCHFUL)
         loops.append(process)
-        eventually(lambda: has_cycled(process.pid) or process.poll() is not None)
-        assert process.poll() is None, finish(process).err
+        cycle(process, 1)
         return process
 
     yield started
@@ -49,9 +46,16 @@ def loop(exchange: Served, phone: Receiver) -> Iterator[Callable[[], subprocess.
             process.communicate()
 
 
-def has_cycled(pid: int) -> bool:
-    status = program("status", "--json")
-    return bool(status.out) and status.json["pid"] == pid and bool(status.json["cycles"])
+def cycle(loop: subprocess.Popen[str], more: int) -> None:
+    """Wait for so many more cycles of a loop."""
+
+    def cycles() -> int:
+        status = program("status", "--json")
+        assert loop.poll() is None, finish(loop).err
+        return status.json["cycles"] or 0 if status.out and status.json["pid"] == loop.pid else 0
+
+    until = cycles() + more
+    eventually(lambda: cycles() >= until)
 
 
 def pauses(phone: Receiver) -> list[tuple[str, str]]:
@@ -87,14 +91,14 @@ def test_a_pause_that_a_restarted_loop_finds_is_over_once_and_only_when_the_exch
     paused(exchange)
     first.send_signal(end)
     finish(first)
-    loop()
-    time.sleep(2.0)
+    second = loop()
+    cycle(second, 8)
     assert pauses(phone) == [("firing", "EXCHANGE_PAUSED")]
     assert "EXCHANGE_PAUSED" in firing()
     assert ended(program("check", "errors", "--json")) == [False]
     exchange.call(lambda: exchange.exchange.resume(exchange.clock.now()))
     eventually(lambda: pauses(phone)[1:])
-    time.sleep(1.5)
+    cycle(second, 6)
     assert pauses(phone) == [("firing", "EXCHANGE_PAUSED"), ("resolved", "EXCHANGE_PAUSED")]
     assert "EXCHANGE_PAUSED" not in firing()
     assert ended(program("check", "errors", "--json")) == [True]
