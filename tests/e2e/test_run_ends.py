@@ -16,6 +16,7 @@ from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.served import (
     ME,
     TWO_SIDED,
+    WATCHFUL,
     Ended,
     Served,
     eventually,
@@ -52,6 +53,13 @@ class Many(Strategy):
 """
 ORDERS = 5
 FOREVER = 10**6
+QUICK = f"""{WATCHFUL}
+from kalshi_cli.exchange.live import live_venue
+live_venue.GET_WITHIN_S = live_venue.MAX_PAUSE_S = 1.0
+"""
+"""For `first`: a loop that soon gives up a read, and soon reads again."""
+PATIENT = {"KALSHI_TRADE__STOP_BUDGET_S": "10"}
+"""For an end that succeeds, however slow the machine."""
 
 
 class Loops:
@@ -65,9 +73,9 @@ class Loops:
     def start(self, **variables: str) -> subprocess.Popen[str]:
         server = self.exchange.server
         through = self.exchange.variables(self.proxy.moved(server.rest_url), self.proxy.moved(server.ws_url))
-        through |= {"KALSHI_TRADE__STOP_BUDGET_S": "2", **variables}
+        through |= {"KALSHI_TRADE__STOP_BUDGET_S": "0.5", **variables}
         words = ("trade", "--strategy", "./many.py:Many", "--ticker", TWO_SIDED, "--interval", "0.2s", "--json")
-        self.started.append(start(words, through, self.exchange.home))
+        self.started.append(start(words, through, self.exchange.home, first=QUICK))
         return self.started[-1]
 
     def resting(self, **variables: str) -> subprocess.Popen[str]:
@@ -217,11 +225,11 @@ POINTS = {
 """Requests of a start, in this order: a signal comes while one of them waits for its answer."""
 
 
-def at(loops: Loops, point: str, times: int) -> subprocess.Popen[str]:
+def at(loops: Loops, point: str, **variables: str) -> subprocess.Popen[str]:
     """A loop that starts, and waits at this point."""
-    fault = Fault("hang", "GET", POINTS[point], times=times)
+    fault = Fault("hang", "GET", POINTS[point])
     loops.proxy.faults.append(fault)
-    loop = loops.start(KALSHI_EXCHANGE__READ_TIMEOUT_S="4")
+    loop = loops.start(KALSHI_EXCHANGE__READ_TIMEOUT_S="4", **variables)
     eventually(lambda: fault.hits or loop.poll() is not None)
     assert loop.poll() is None, said(loop)
     return loop
@@ -231,7 +239,7 @@ def at(loops: Loops, point: str, times: int) -> subprocess.Popen[str]:
 def test_a_signal_while_it_starts_cancels_what_an_earlier_run_left(loops: Loops, point: str) -> None:
     loops.killed()
     foreign = loops.exchange.submit(ME, TWO_SIDED, BID, "0.0500", "1").order_id
-    loop = at(loops, point, times=1)
+    loop = at(loops, point, **PATIENT)
     loop.send_signal(signal.SIGTERM)
     ended = finish(loop)
     assert [order_id for order_id, *_ in loops.exchange.resting()] == [foreign]
@@ -248,7 +256,7 @@ def test_a_signal_while_it_starts_is_exit_7_where_nothing_could_be_canceled(
     loops: Loops, number: signal.Signals, point: str
 ) -> None:
     loops.killed()
-    loop = at(loops, point, times=1)
+    loop = at(loops, point)
     loops.refuse(503, b"{}")
     loop.send_signal(number)
     assert_left(loops, finish(loop), stopped_by=number.name)
@@ -263,14 +271,14 @@ def test_a_signal_while_it_waits_for_the_proof_of_an_order_cancels_the_others(lo
     loop.kill()
     loop.communicate()
     assert loops.live() == ORDERS - 1
-    again = loops.start()
+    again = loops.start(KALSHI_TRADE__STOP_BUDGET_S="2")
     eventually(lambda: "Waiting up to" in said(again) or again.poll() is not None)
     again.send_signal(signal.SIGTERM)
     assert_left(loops, finish(again), stopped_by="SIGTERM", left=0, unknown=1)
 
 
 def test_without_anything_left_a_signal_while_it_starts_is_its_own_exit_code_and_is_written_down(loops: Loops) -> None:
-    loop = at(loops, "reconciliation", times=1)
+    loop = at(loops, "reconciliation", **PATIENT)
     loop.send_signal(signal.SIGTERM)
     assert_clean(loops, finish(loop), 143, "SIGTERM")
 
@@ -295,7 +303,7 @@ def test_a_start_that_is_refused_is_exit_7_while_an_earlier_run_has_orders_live(
 def test_a_start_into_a_halt_cancels_what_an_earlier_run_left(loops: Loops) -> None:
     loops.killed()
     halt(loops)
-    assert_clean(loops, finish(loops.start()), 9, "MANUAL")
+    assert_clean(loops, finish(loops.start(**PATIENT)), 9, "MANUAL")
 
 
 def test_a_second_loop_answers_for_nothing_of_the_first(loops: Loops) -> None:
