@@ -18,7 +18,7 @@ NOWHERE = "00000000-0000-4000-8000-00000000dead"
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Served, FaultProxy]]:
-    monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", 1_000)
+    monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", 100)
     with served(tmp_path) as exchange, fault_proxy(exchange.server.rest_url) as proxy:
         set_variables(monkeypatch, tmp_path, exchange.variables(proxy.moved(exchange.server.rest_url)))
         yield exchange, proxy
@@ -85,8 +85,8 @@ def test_the_checks_see_it_and_reconcile_repairs_it_and_says_so(world: tuple[Ser
 def test_a_trade_loop_starts_and_repairs_it(world: tuple[Served, FaultProxy], case: str) -> None:
     exchange, _ = world
     begin(world, case)
-    words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--duration", "2s", "--interval", "0.2s", "--json")
-    ended = program(*words)
+    words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--duration", "0.3s", "--interval", "0.2s")
+    ended = program(*words, "--json")
     assert ended.code == 0, ended.err
     assert "1 order repaired" in ended.err
     assert "\n  repaired: Order " in ended.err

@@ -13,6 +13,7 @@ from support.served import (
     KEY_ID,
     ME,
     TWO_SIDED,
+    WATCHFUL,
     Ended,
     Served,
     SteadyClock,
@@ -86,7 +87,8 @@ class Cache:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cache]:
-    """What it keeps is eight seconds old, and of an account on which nothing rests."""
+    """What it keeps is eight seconds old, and of an account on which nothing rests. A read is repeated at once."""
+    monkeypatch.setattr("kalshi_cli.exchange.rest.call.MOVES_ON_S", 0.0)
     with monkeypatch.context() as earlier:
         earlier.setattr(SteadyClock, "shift_s", -AGE_S)
         made = served(tmp_path, shards=1)
@@ -124,9 +126,11 @@ def test_an_empty_list_that_was_kept_is_no_proof_while_cancels_fail(cache: Cache
     buy()
     cache.go_through()
     cache.replay(way, is_by_query=is_by_query)
-    is_not_called_gone(program("cancel-all", "--within", "2s", "--json"), "answered no cancel")
+    cache.monkeypatch.setenv("KALSHI_EXCHANGE__TOTAL_TIMEOUT_S", "1")  # of the cancel that hangs
+    is_not_called_gone(program("cancel-all", "--within", "0.5s", "--json"), "answered no cancel")
     assert len(cache.exchange.resting()) == 1
     cache.proxy.faults.clear()
+    cache.go_through()
     assert program("cancel-all", "--json").code == 0
     assert cache.exchange.resting() == []
 
@@ -137,8 +141,8 @@ def test_nor_is_it_for_orders_that_no_file_knows(cache: Cache, path: str, way: s
     cache.exchange.submit(ME, TWO_SIDED, BID, "0.3900", "1")
     cache.go_through()
     cache.replay(way, path=path)
-    is_not_called_gone(program("cancel-all", "--within", "2s", "--json"))
-    is_not_called_gone(program("cancel-all", "--ticker", TWO_SIDED, "--within", "2s", "--json"))
+    is_not_called_gone(program("cancel-all", "--within", "0.5s", "--json"))
+    is_not_called_gone(program("cancel-all", "--ticker", TWO_SIDED, "--within", "0.5s", "--json"))
     assert len(cache.exchange.resting()) == 1
 
 
@@ -147,7 +151,7 @@ def test_nor_for_a_part_of_the_orders(cache: Cache, scope: tuple[str, str], way:
     order_id = buy()
     cache.go_through()
     cache.replay(way, path=r"/portfolio/orders\?")  # lists alone, and the dates of everything else are right
-    is_not_called_gone(program("cancel-all", *scope, "--within", "2s", "--json"))
+    is_not_called_gone(program("cancel-all", *scope, "--within", "0.5s", "--json"))
     cache.proxy.faults[0].path = "nothing"
     cache.proxy.edits[r"/portfolio/orders\?"] = lambda _body: {"orders": [], "cursor": ""}
     is_not_called_gone(program("cancel-all", *scope, "--within", "2s", "--json"), order_id)
@@ -157,7 +161,7 @@ def test_nor_for_a_part_of_the_orders(cache: Cache, scope: tuple[str, str], way:
 def test_what_answers_for_the_exchange_may_not_answer_an_old_reply_by_its_age(cache: Cache) -> None:
     cache.go_through()
     cache.proxy.headers["age"] = "1"
-    is_not_called_gone(program("cancel-all", "--within", "1s", "--json"))
+    is_not_called_gone(program("cancel-all", "--within", "0.5s", "--json"))
     assert "replays" in program("balance", "--json").error["message"]
     cache.proxy.headers["age"] = "0"
     assert program("cancel-all", "--json").code == 0
@@ -192,7 +196,7 @@ def test_a_loop_that_begins_on_kept_replies_does_not_blame_our_clock(cache: Cach
 
 def test_a_loop_outlives_replies_that_were_kept(cache: Cache) -> None:
     words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s", "--json")
-    loop = start(words, cache.variables(), cache.exchange.home)
+    loop = start(words, cache.variables(), cache.exchange.home, first=WATCHFUL)
     eventually(lambda: program("status", "--json").json["cycles"] or loop.poll() is not None)
     cache.replay()
     eventually(lambda: "replays" in said(loop) or loop.poll() is not None)
