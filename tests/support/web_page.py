@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
 from kalshi_cli.web.openapi import openapi
-from support.served import NO_TLS, Served, eventually, finish, said, start
+from support.served import NO_TLS, Served, eventually, finish, said, served, start
 
 
 def check_described(reply: httpx.Response) -> None:
@@ -55,3 +57,15 @@ class Page:
         self.visitor.close()
         self.process.send_signal(signal.SIGINT)
         finish(self.process)
+
+
+@contextmanager
+def common_page(home: Path, *options: str, first: str = "") -> Iterator[Page]:
+    """A page and an exchange for many tests that change neither; it has no limit of pace."""
+    with served(home) as exchange:
+        exchange.trade_a_little()
+        made = Page(exchange, *options, first=f"from kalshi_cli.web import access; access.BURST = 1e9\n{first}")
+        try:
+            yield made
+        finally:
+            made.close()

@@ -16,8 +16,8 @@ from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect, sync_playwright
 from support.backtests import save_report
 from support.hostile_text import TITLE
-from support.served import EMPTY, ME, TWO_SIDED, Served, eventually, finish, program, said, served, start
-from support.web_page import Page
+from support.served import EMPTY, ME, TWO_SIDED, Served, eventually, finish, program, said, start
+from support.web_page import Page, common_page
 
 from kalshi_cli.base.units import Ts, cents
 from kalshi_cli.core.model.order_terms import BID
@@ -98,11 +98,8 @@ def tab(page: Page, empty: Tab) -> Iterator[Tab]:
 
 @pytest.fixture(scope="module")
 def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with served(tmp_path_factory.mktemp("served")) as exchange:
-        exchange.trade_a_little()
-        made = Page(exchange, "--allow-writes", first=OFTEN)
+    with common_page(tmp_path_factory.mktemp("common"), "--allow-writes", first=OFTEN) as made:
         yield made
-        made.close()
 
 
 @pytest.fixture

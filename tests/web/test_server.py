@@ -17,7 +17,7 @@ from support.hostile_text import TITLE, harmful
 from support.places import ROOT
 from support.read_only import code, is_possible
 from support.served import EMPTY, ME, NO_TLS, TWO_SIDED, Served, eventually, finish, program, said, start
-from support.web_page import Page
+from support.web_page import Page, common_page
 
 from kalshi_cli.base.units import format_money
 from kalshi_cli.cli.commands.orders import STATUSES
@@ -36,6 +36,13 @@ def page(exchange: Served, request: pytest.FixtureRequest) -> Iterator[Page]:
     made = Page(exchange, *getattr(request, "param", ()))
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """For tests that change nothing."""
+    with common_page(tmp_path_factory.mktemp("common"), "--allow-writes") as made:
+        yield made
 
 
 def test_every_read_returns_what_its_description_says(page: Page, exchange: Served) -> None:
@@ -85,8 +92,8 @@ def test_a_hostile_title_does_nothing_in_an_answer(page: Page, exchange: Served)
         assert "onerror" in reply.text, "it arrives, as text"
 
 
-def test_the_event_stream_begins_with_everything(page: Page) -> None:
-    with page.visitor.stream("GET", "/api/v1/events") as stream:
+def test_the_event_stream_begins_with_everything(common: Page) -> None:
+    with common.visitor.stream("GET", "/api/v1/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         line = next(line for line in stream.iter_lines() if line.startswith("data: ") and '"run"' in line)
     found = json.loads(line.removeprefix("data: "))
@@ -95,10 +102,10 @@ def test_the_event_stream_begins_with_everything(page: Page) -> None:
     OAS31Validator({"anyOf": [{}]}).validate(found)
 
 
-def test_the_page_is_served_with_strict_headers_and_nothing_remote(page: Page) -> None:
+def test_the_page_is_served_with_strict_headers_and_nothing_remote(common: Page) -> None:
     total = 0
     for path in ("/", "/page.js", "/page.css", "/icon.svg"):
-        reply = httpx.get(page.address + path, verify=NO_TLS)
+        reply = httpx.get(common.address + path, verify=NO_TLS)
         assert reply.status_code == 200
         assert reply.headers["content-security-policy"].startswith("default-src 'self'")
         assert reply.headers["x-frame-options"] == "DENY"
@@ -107,9 +114,9 @@ def test_the_page_is_served_with_strict_headers_and_nothing_remote(page: Page) -
     assert total <= 150_000
 
 
-def test_strangers_get_nothing(page: Page) -> None:
-    with httpx.Client(base_url=page.address, verify=NO_TLS) as stranger:
-        _strangers(page, stranger)
+def test_strangers_get_nothing(common: Page) -> None:
+    with httpx.Client(base_url=common.address, verify=NO_TLS) as stranger:
+        _strangers(common, stranger)
 
 
 def _strangers(page: Page, stranger: httpx.Client) -> None:
@@ -250,30 +257,24 @@ def test_an_order_takes_an_id_and_a_time_in_force(page: Page, exchange: Served) 
     assert len(exchange.resting()) == 4
 
 
-@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
-@pytest.mark.parametrize(
-    ("path", "body", "status"),
-    [
+def test_bad_input_gets_one_clear_line(common: Page) -> None:
+    order = {"do": "place", "ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": "-3", "price": "2"}
+    bad: tuple[tuple[str, object, int], ...] = (
         ("plans", [], 400),
         ("plans", {"do": "place"}, 400),
         ("plans", {"do": 7}, 400),
         ("plans", {"do": "pause", "reason": "x" * 201}, 400),
         ("plans", {"do": "pause", "reason": "x", "more": "y"}, 400),
         ("plans", {"do": "shutdown"}, 400),
-        (
-            "plans",
-            {"do": "place", "ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": "-3", "price": "2"},
-            400,
-        ),
+        ("plans", order, 400),
         ("plans/unknown/execute", {"digest": "x"}, 409),
-    ],
-)
-def test_bad_input_gets_one_clear_line(page: Page, path: str, body: object, status: int) -> None:
-    reply = page.post(path, body)
-    assert reply.status_code == status, reply.text
-    assert set(reply.json()["error"]) == {"code", "message", "hint", "exit_code"}
-    assert reply.json()["error"]["exit_code"] == (7 if status == 409 else 2)
-    OAS31Validator(openapi()["components"]["schemas"]["Error"]).validate(reply.json())
+    )
+    for path, body, status in bad:
+        reply = common.post(path, body)
+        assert reply.status_code == status, (body, reply.text)
+        assert set(reply.json()["error"]) == {"code", "message", "hint", "exit_code"}, body
+        assert reply.json()["error"]["exit_code"] == (7 if status == 409 else 2), body
+        OAS31Validator(openapi()["components"]["schemas"]["Error"]).validate(reply.json())
 
 
 @pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
@@ -295,61 +296,47 @@ def test_an_order_with_a_key_twice_or_an_id_that_cannot_be_shown_is_refused(page
     assert exchange.resting() == before
 
 
-@pytest.mark.parametrize("page", [["--allow-writes"]], indirect=True)
-@pytest.mark.parametrize(
-    ("ticker", "lasts", "status", "says"),
-    [
+def test_a_lock_without_a_duration_or_a_market_is_refused_at_the_plan(common: Page) -> None:
+    for ticker, lasts, status, says in (
         (TWO_SIDED, "3", 400, "for: add a unit"),
         (TWO_SIDED, "abc", 400, "for: invalid duration"),
         (TWO_SIDED, "-3h", 400, "for: "),
         (TWO_SIDED, "99999d", 400, "for: "),
         ("NOPE", "3h", 404, "No market NOPE"),
-    ],
-)
-def test_a_lock_without_a_duration_or_a_market_is_refused_at_the_plan(
-    page: Page, ticker: str, lasts: str, status: int, says: str
-) -> None:
-    reply = page.post("plans", {"do": "lock", "ticker": ticker, "for": lasts})
-    assert reply.status_code == status
-    assert reply.json()["error"]["message"].startswith(says)
+    ):
+        reply = common.post("plans", {"do": "lock", "ticker": ticker, "for": lasts})
+        assert reply.status_code == status, lasts
+        assert reply.json()["error"]["message"].startswith(says), lasts
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "allowed", "hint"),
-    [
-        (
-            "DELETE",
-            "orders/7",
-            "GET, HEAD",
-            "use GET or HEAD; to change or cancel something: "
-            'POST /api/v1/plans, such as {"do": "cancel", "order_id": "ID"}',
-        ),
+def test_a_wrong_method_names_the_right_one(common: Page) -> None:
+    change = 'to change or cancel something: POST /api/v1/plans, such as {"do": "cancel", "order_id": "ID"}'
+    for method, path, allowed, hint in (
+        ("DELETE", "orders/7", "GET, HEAD", f"use GET or HEAD; {change}"),
         ("GET", "plans", "POST", "use POST"),
         ("PUT", "plans", "POST", "use POST"),
-    ],
-)
-def test_a_wrong_method_names_the_right_one(page: Page, method: str, path: str, allowed: str, hint: str) -> None:
-    reply = page.visitor.request(method, f"/api/v1/{path}")
-    assert (reply.status_code, reply.json()["error"]["code"]) == (405, "wrong_method")
-    assert reply.headers["allow"] == allowed
-    assert reply.json()["error"]["hint"] == hint
-    OAS31Validator(openapi()["components"]["schemas"]["Error"]).validate(reply.json())
+    ):
+        reply = common.visitor.request(method, f"/api/v1/{path}")
+        assert (reply.status_code, reply.json()["error"]["code"]) == (405, "wrong_method"), method
+        assert reply.headers["allow"] == allowed, method
+        assert reply.json()["error"]["hint"] == hint, method
+        OAS31Validator(openapi()["components"]["schemas"]["Error"]).validate(reply.json())
 
 
-def test_a_history_is_read_in_periods(page: Page) -> None:
-    fills = page.get("fills").json()
+def test_a_history_is_read_in_periods(common: Page) -> None:
+    fills = common.get("fills").json()
     newest = max(fill["time"] for fill in fills)
     for path in ("orders", "fills", "settlements", f"markets/{TWO_SIDED}/trades", f"markets/{TWO_SIDED}/candles"):
-        assert page.get(f"{path}?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z").json() == [], path
+        assert common.get(f"{path}?since=2020-01-01T00:00:00Z&until=2020-01-02T00:00:00Z").json() == [], path
         for wrong in ("since=yesterday", "until=2026-11-01"):
-            reply = page.get(f"{path}?{wrong}")
+            reply = common.get(f"{path}?{wrong}")
             assert (reply.status_code, reply.json()["error"]["hint"]) == (400, "such as 2026-11-01T00:00:00Z"), path
-    since, until = (page.get(f"fills?{name}={newest}").json() for name in ("since", "until"))
+    since, until = (common.get(f"fills?{name}={newest}").json() for name in ("since", "until"))
     assert {fill["time"] for fill in since} == {newest}
     assert len(since) + len(until) == len(fills), "until is exclusive"
 
 
-def test_queries_are_checked(page: Page) -> None:
+def test_queries_are_checked(common: Page) -> None:
     for path in (
         "orders?limit=0",
         "orders?limit=1&limit=2",
@@ -365,57 +352,57 @@ def test_queries_are_checked(page: Page) -> None:
         "markets?status=odd",
         "markets/NOPE/orderbook",
     ):
-        reply = page.get(path)
+        reply = common.get(path)
         assert reply.status_code in (400, 404), (path, reply.text)
         assert reply.json()["error"]["message"]
-    assert page.get("orders?status=filled").json() == page.get("orders?status=executed").json() != []
-    odd = page.get("orders?status=odd")
+    assert common.get("orders?status=filled").json() == common.get("orders?status=executed").json() != []
+    odd = common.get("orders?status=odd")
     assert (odd.status_code, odd.json()["error"]["hint"]) == (400, "one of resting, canceled, filled, executed, all")
     assert ORDER_STATUSES == STATUSES, "those of the command line"
-    unknown = page.get("markets?series=nope")
+    unknown = common.get("markets?series=nope")
     assert (unknown.status_code, unknown.json()["error"]["message"]) == (404, "No series NOPE")
-    unknown = page.get("markets?event=nope")
+    unknown = common.get("markets?event=nope")
     assert (unknown.status_code, unknown.json()["error"]["message"]) == (404, "No event NOPE")
     event = TWO_SIDED.rpartition("-")[0]
-    assert {row["event_ticker"] for row in page.get(f"markets?event={event.lower()}").json()} == {event}
-    too_long = page.visitor.post("/api/v1/plans", content=b"[" * 20_000, headers={"content-type": "application/json"})
+    assert {row["event_ticker"] for row in common.get(f"markets?event={event.lower()}").json()} == {event}
+    too_long = common.visitor.post("/api/v1/plans", content=b"[" * 20_000, headers={"content-type": "application/json"})
     assert too_long.status_code == 400
 
 
-@pytest.mark.parametrize("path", ["orders?status=all", "fills", f"markets/{TWO_SIDED}/trades", "markets?status=open"])
-def test_a_list_that_is_cut_names_the_next_part(page: Page, path: str) -> None:
-    whole = page.get(path)
-    assert "link" not in whole.headers
-    assert len(whole.json()) > 1
-    reply = page.get(f"{path}{'&' if '?' in path else '?'}limit=1")
-    found = reply.json()
-    while reply.links:
-        assert len(found) < len(whole.json())
-        reply = page.visitor.get(reply.links["next"]["url"])
-        assert len(reply.json()) == 1
-        found += reply.json()
-    assert found == whole.json()
+def test_a_list_that_is_cut_names_the_next_part(common: Page) -> None:
+    for path in ("orders?status=all", "fills", f"markets/{TWO_SIDED}/trades", "markets?status=open"):
+        whole = common.get(path)
+        assert "link" not in whole.headers, path
+        assert len(whole.json()) > 1, path
+        reply = common.get(f"{path}{'&' if '?' in path else '?'}limit=1")
+        found = reply.json()
+        while reply.links:
+            assert len(found) < len(whole.json()), path
+            reply = common.visitor.get(reply.links["next"]["url"])
+            assert len(reply.json()) == 1, path
+            found += reply.json()
+        assert found == whole.json(), path
 
 
-def test_the_end_of_a_list_is_no_error(page: Page) -> None:
-    reply = page.get("orders?offset=10000")
+def test_the_end_of_a_list_is_no_error(common: Page) -> None:
+    reply = common.get("orders?offset=10000")
     assert (reply.status_code, reply.json(), "link" in reply.headers) == (200, [], False)
 
 
-def test_lists_are_as_long_as_on_the_command_line(page: Page) -> None:
+def test_lists_are_as_long_as_on_the_command_line(common: Page) -> None:
     paths = openapi()["paths"]
     usual = {path: each["schema"]["default"] for path, read in paths.items() if "get" in read
              for each in read["get"].get("parameters", []) if each["name"] == "limit"}  # fmt: skip
     assert usual.pop("/orders") == 1_000
     assert set(usual.values()) == {inspect.signature(MarketService.list).parameters["limit"].default}
-    assert page.get("markets").json() == page.get("markets?limit=50").json()
+    assert common.get("markets").json() == common.get("markets?limit=50").json()
 
 
-def test_an_order_is_found_by_either_id(page: Page) -> None:
-    row = page.get("orders").json()[0]
+def test_an_order_is_found_by_either_id(common: Page) -> None:
+    row = common.get("orders").json()[0]
     assert row.pop("closing") == "2.50", "the list alone says what it does to the position"
-    assert page.get(f"orders/{row['order_id']}").json() == row
-    missing = page.get("orders/no-such-order-id")
+    assert common.get(f"orders/{row['order_id']}").json() == row
+    missing = common.get("orders/no-such-order-id")
     assert (missing.status_code, missing.json()["error"]["exit_code"]) == (404, 4)
 
 
@@ -441,24 +428,21 @@ def test_programs_use_a_token_of_a_private_file(exchange: Served) -> None:
         page.close()
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--host", "0.0.0.0"], "needs TLS and a token"),
-        (["--tls-cert", "cert.pem"], "both a certificate and a key"),
-        (["--token-file", "missing"], "cannot be opened"),
-        (["--token-file", "short"], "at least 32 characters"),
-        (["--token-file", "public"], "others"),
-    ],
-)
-def test_an_unsafe_start_is_refused(exchange: Served, options: list[str], words: str) -> None:
+def test_an_unsafe_start_is_refused(exchange: Served) -> None:
     for name, mode, text in (("short", 0o600, "abc"), ("public", 0o644, TOKEN)):
         (exchange.home / name).touch(mode=mode)
         (exchange.home / name).write_text(text)
-    ended = finish(start(["serve", "--port", "0", *options], exchange.variables(), exchange.home))
-    assert ended.code == 2
-    assert words in ended.err or "access" in ended.err
-    assert "hint:" in ended.err
+    for option, value, words in (
+        ("--host", "0.0.0.0", "needs TLS and a token"),
+        ("--tls-cert", "cert.pem", "both a certificate and a key"),
+        ("--token-file", "missing", "cannot be opened"),
+        ("--token-file", "short", "at least 32 characters"),
+        ("--token-file", "public", "others"),
+    ):
+        ended = finish(start(["serve", "--port", "0", option, value], exchange.variables(), exchange.home))
+        assert ended.code == 2, value
+        assert words in ended.err or "access" in ended.err, value
+        assert "hint:" in ended.err, value
 
 
 def test_a_script_reads_the_address_of_the_api(exchange: Served) -> None:
