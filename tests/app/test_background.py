@@ -30,7 +30,7 @@ from kalshi_cli.simulator.serving.announcement import Announcement
 from kalshi_cli.store.lock import lock
 
 CLOCK = SystemClock()
-IDLE_S = 3.0
+IDLE_S = 2.0
 
 
 class State:
@@ -114,7 +114,8 @@ def test_closing_a_watch_leaves_the_loop_beside_it_trading(state: State) -> None
     watch = start(["watch", ticker, "--format", "ndjson"], state.variables, state.home)
     assert watch.stdout is not None
     assert watch.stdout.readline(), said(watch)
-    loop = start(["trade", "--strategy", "spike", "--duration", "1h", "--json"], state.variables, state.home)
+    words = ["trade", "--strategy", "spike", "--interval", "0.2s", "--duration", "1h", "--json"]
+    loop = start(words, state.variables, state.home)
     eventually(lambda: (program("status", "--json").json["cycles"] or 0) > 1 or loop.poll() is not None)
     watch.kill()
     finish(watch)
@@ -132,11 +133,11 @@ def test_closing_a_watch_leaves_the_loop_beside_it_trading(state: State) -> None
 def test_it_ends_by_itself_once_it_was_not_used_for_a_while_and_a_stream_is_use(state: State) -> None:
     found = state.find(idle_s=IDLE_S)
     stream = state.stream(found)
-    time.sleep(2 * IDLE_S)
+    time.sleep(1.25 * IDLE_S)
     assert state.serving() == found, "somebody listens"
     stream.close()
     eventually(lambda: not state.simulator().is_open)
-    eventually(lambda: "not used for 3 s" in (state.folder / "server.log").read_text())
+    eventually(lambda: "not used for 2 s" in (state.folder / "server.log").read_text())
     assert not (state.folder / "address.json").exists()
 
 

@@ -17,7 +17,7 @@ from kalshi_cli.config.sources import load
 def test_after_a_change_the_account_is_read_at_once_and_again_at_the_next_event(
     exchange: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was read only at the next event, up to a second later. A second read finds what the first came too soon for."""
+    """It was read only at the next event, a second later. A second read finds what the first came too soon for."""
     events = "kalshi_cli.services.trading.reports.live_events"
     monkeypatch.setattr(f"{events}.ACCOUNT_EVERY_S", 3600.0)
     monkeypatch.setattr(f"{events}.SILENCE_S", 1800.0)

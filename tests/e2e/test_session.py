@@ -119,7 +119,7 @@ def test_a_day_at_the_exchange_by_way_of_the_published_specification(served_desk
         assert desk.look("positions", **shell) == []
         assert desk.look("pnl", **shell)["net"] == "0.000000"
 
-        traded = desk.run("trade", "--strategy", "spike", "--duration", "3s", "--interval", "0.2s", "--json", **shell)
+        traded = desk.run("trade", "--strategy", "spike", "--duration", "1.5s", "--interval", "0.2s", "--json", **shell)
         assert traded.code == 0, traded.err
         assert traded.json["stopped_by"] == "duration"
         assert traded.json["cycles"] >= 2
