@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection
 from typing import Any
@@ -53,8 +54,9 @@ _QUERY: dict[str, dict[str, Any]] = {
 _NEXT = {"Link": {"description": 'the next part of a list: <ADDRESS>; rel="next"', "schema": {"type": "string"}}}
 
 
+@functools.cache
 def openapi() -> dict[str, Any]:
-    """Return the description of every route, as OpenAPI 3.1."""
+    """Return the description of every route, as OpenAPI 3.1; one that all callers share."""
     paths = {f"/{read.path}": {"get": _read(read)} for read in reads.READS}
     paths["/state"] = {"get": _operation("The state of the event stream, whole", _json(_ref(LiveEvent)), OF_ALL)}
     paths["/events"] = {
