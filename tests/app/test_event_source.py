@@ -26,9 +26,10 @@ def test_after_a_change_the_account_is_read_at_once_and_again_at_the_next_event(
 
     def has_read() -> bool:
         found = source.newest()
-        is_read = found is not None and found.run is not None and found.run.time not in reads
-        reads.extend([found.run.time] if is_read else [])
-        return is_read
+        if found is None or found.run is None or found.run.time in reads:
+            return False
+        reads.append(found.run.time)
+        return True
 
     source.start()
     try:

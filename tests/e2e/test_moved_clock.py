@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.served import bare_variables, eventually, finish, program, said, set_variables, start
+from support.served import WATCHFUL, bare_variables, eventually, finish, program, said, set_variables, start
 
 
 def test_a_loop_lives_through_two_hours_in_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +19,8 @@ def test_a_loop_lives_through_two_hours_in_a_moment(tmp_path: Path, monkeypatch:
     server = start(["sim", "serve", "--seed", "7"], variables, tmp_path)
     assert server.stdout is not None
     address = json.loads(server.stdout.readline())
-    loop = start(["trade", "--strategy", "spike", "--duration", "1h", "--json"], variables, tmp_path)
+    words = ["trade", "--strategy", "spike", "--interval", "0.3s", "--duration", "1h", "--json"]
+    loop = start(words, variables, tmp_path, first=WATCHFUL)
 
     def run(*words: str) -> Any:
         ended = program(*words, "--json")

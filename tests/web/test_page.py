@@ -53,7 +53,7 @@ def window() -> Iterator[Tab]:
     expect.set_options(timeout=WITHIN_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = browser.new_page(viewport=DESK)
+        opened = browser.new_page(viewport=DESK)  # type: ignore[arg-type]
         opened.set_default_timeout(WITHIN_MS)
         yield opened
         browser.close()
@@ -499,7 +499,7 @@ def contrast(tab: Tab, selector: str) -> float:
 def test_every_color_can_be_read(view: Tab) -> None:
     parts = (".card dt", ".card dd", "nav a", "#kill", "main h2", "caption, .soft", "#age", ".bad, .good", ".place")
     for scheme in ("light", "dark"):
-        view.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        view.emulate_media(color_scheme=scheme)
         view.evaluate("document.querySelector('#attention').textContent = 'x'")
         low = {part: ratio for part in parts if (ratio := contrast(view, part)) < 4.5}
         assert low == {}, scheme
