@@ -245,8 +245,7 @@ class TopApp(OrderedKeysApp):
         """Draw the main screen; its head whenever it differs, because its age grows."""
         width = self.size.width
         head = Text("\n", no_wrap=True).join(header(self._state, self._source.now, self._warning(), width))
-        line = self._base.query_one("#head", Static)
-        if line.content != head:  # an update lays out the whole screen
+        if (line := self._base.query_one("#head", Static)).content != head:  # an update lays out the whole screen
             line.update(head)
         if has_news:
             curve = self._base.query_one("#curve", Static)
