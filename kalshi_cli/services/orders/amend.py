@@ -287,4 +287,4 @@ def _look(
                 return stated
         if clock.monotonic() >= until:
             return None
-        clock.sleep(1.0)
+        clock.sleep(min(1.0, until - clock.monotonic()))

@@ -373,13 +373,16 @@ def test_reads_that_trail_the_order_are_waited_for(tmp_path: Path) -> None:
         sim.close()
 
 
-def test_a_request_that_never_arrived_is_unknown_until_a_late_look(sim: Simulation) -> None:
+def test_a_request_that_never_arrived_is_unknown_until_a_late_look(
+    sim: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kalshi_cli.services.orders.place.RESOLVE_S", 2.5)
     sim.market()
     sim.wire.before = lose_request
     started = sim.clock.monotonic()
     with pytest.raises(OutcomeUnknownError) as caught:
         sim.place(client_order_id="mine")
-    assert RESOLVE_S <= sim.clock.monotonic() - started <= RESOLVE_S + 3
+    assert sim.clock.monotonic() - started == pytest.approx(2.5, abs=0.2), "a look each second, and no longer"
     assert caught.value.exit_code is ExitCode.UNKNOWN_OUTCOME
     assert "mine" in caught.value.message
     assert "kalshi order reconcile" in caught.value.hint
