@@ -52,10 +52,12 @@ from kalshi_cli.simulator.model.listing import (
 )
 from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.simulator.serving.server import SimServer
+from kalshi_cli.store import database
 from kalshi_cli.store.shared_counters import SharedCounters
 from support.places import ROOT
 from support.processes import INTERPRETED, start_program
 from support.specification import SPECS, check_answered, check_asked, operation
+from support.state_files import create_state_file
 
 TWO_SIDED = "KXRAIN-40JAN01-T1.0"
 ONE_SIDED = "KXRAIN-40JAN01-T2.0"
@@ -132,25 +134,35 @@ class Served:
         self.key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         self.server = SimServer(self.exchange, self.clock)
         self.kept: socket.socket | None = None
-        if "read_rate" not in options:
-            self.spare_the_wait(self.state)
+        self._has_limits = "read_rate" in options
+        self.spare_the_wait(self.state)
 
-    def spare_the_wait(self, state: Path) -> None:
+    def is_real(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """From now on the program takes it for the real exchange."""
+        monkeypatch.setenv("KALSHI_ENV", "prod")
+        self.spare_the_wait(self.state, "prod")
+
+    def spare_the_wait(self, state: Path, env: str = "sim") -> None:
         """Leave in a state directory what a program does that asked for the limits: those of a new account are low."""
+        if self._has_limits:
+            return
         plenty = TokenBucketLimits(PACE, PACE)
-        (state / "sim").mkdir(parents=True)
-        pace = SharedCounters(state / "sim" / "pace", NUMBERS, self.clock)
+        (state / env).mkdir(parents=True, exist_ok=True)
+        pace = SharedCounters(state / env / "pace", NUMBERS, self.clock)
         RateLimiter(self.clock, shared=pace).configure(ApiLimits("prime", plenty, plenty), KNOWN_COSTS)
         pace.close()
 
-    def variables(self, rest_url: str = "", ws_url: str = "") -> dict[str, str]:
-        """What a person would export; with other addresses, the way leads through a proxy."""
+    def variables(self, rest_url: str = "", ws_url: str = "", home: Path | None = None) -> dict[str, str]:
+        """What a person would export; with other addresses, the way leads through a proxy. `home` is a new one: for a
+        test that shares the exchange and not the state."""
+        if home is not None:
+            self.spare_the_wait(home / "state")
         return {
             "KALSHI_REST_URL": rest_url or self.server.rest_url,
             "KALSHI_WS_URL": ws_url or self.server.ws_url,
             "KALSHI_API_KEY_ID": KEY_ID,
             "KALSHI_PRIVATE_KEY_PATH": str(self.key_path),
-            **bare_variables(self.home),
+            **bare_variables(home or self.home),
         }
 
     def vanish(self) -> None:
@@ -224,8 +236,26 @@ def served(home: Path, clock_window_ms: int = 5_000, **options: Any) -> Iterator
     assert one.exchange.problems == []
 
 
+PAUSES = {
+    "exchange.rest.call._FIRST_PAUSE_S": 0.005,
+    "exchange.endpoints.groups.BETWEEN_S": 0.01,
+    "services.monitoring.checks.readings.AGAIN_S": 0.01,
+    "services.monitoring.schema_check.QUIET_S": 0.1,
+    "services.orders.cancel.MARGIN_MS": -1_000,
+    "services.orders.quotes._PAUSE_S": 0.02,
+}
+"""Seconds between two tries of the program in this process, and between two reads that shall agree; and no wait for
+lists that trail, which those of this exchange do not."""
+
+
 def set_variables(monkeypatch: pytest.MonkeyPatch, home: Path, variables: dict[str, str]) -> None:
-    """Exactly these of ours, and `home` as the working directory."""
+    """Exactly these of ours, and `home` as the working directory.
+
+    In this process, what the program tries again it tries soon, and a new state file is a copy of one.
+    """
+    for name, seconds in PAUSES.items():
+        monkeypatch.setattr(f"kalshi_cli.{name}", seconds)
+    monkeypatch.setattr(database, "_create_state_file", create_state_file)
     for name in [name for name in os.environ if name.startswith("KALSHI_")]:
         monkeypatch.delenv(name)
     for name, value in variables.items():

@@ -44,7 +44,7 @@ def is_halted(state: str) -> bool:
 
 @pytest.fixture
 def prod(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
-    monkeypatch.setenv("KALSHI_ENV", "prod")
+    exchange.is_real(monkeypatch)
     for price in ("0.2000", "0.2100"):
         exchange.submit(ME, TWO_SIDED, BID, price, "1")
     return exchange
@@ -75,7 +75,7 @@ def test_a_no_cancels_nothing_and_leaves_the_halt(
 
 
 def test_without_a_resting_order_it_halts_and_asks_nothing(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KALSHI_ENV", "prod")
+    exchange.is_real(monkeypatch)
     keyboard = typed(monkeypatch, exchange, "n\n")
     ended = program("cancel-all", "--json")
     assert (ended.code, ended.json["canceled"], ended.json["remaining"]) == (0, 0, 0)

@@ -30,7 +30,7 @@ def proxy(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultPr
 @pytest.fixture
 def on_prod(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
     """The same exchange, taken for the real one."""
-    monkeypatch.setenv("KALSHI_ENV", "prod")
+    exchange.is_real(monkeypatch)
     return exchange
 
 

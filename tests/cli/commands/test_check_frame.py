@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.notice_receiver import Receiver, receiving
-from support.served import KEY_ID, Served, bare_variables, finish, program, served, set_variables, start
+from support.served import KEY_ID, Served, finish, program, served, set_variables, start
 
 from kalshi_cli.app.environment import opened
 from kalshi_cli.base.clock import SystemClock
@@ -29,7 +29,7 @@ from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.config.limits import digest_of
 from kalshi_cli.config.sources import load
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Verdict, breach, report
-from kalshi_cli.services.monitoring import check_runner
+from kalshi_cli.services.monitoring import check_notices, check_runner
 from kalshi_cli.services.monitoring.alerting import LOOP_LIMITS
 from kalshi_cli.services.monitoring.alerts import alerting
 from kalshi_cli.services.monitoring.check_notices import keep_sent
@@ -58,9 +58,7 @@ def proxy(shared: tuple[Served, FaultProxy], tmp_path: Path, monkeypatch: pytest
     one, found = shared
     found.edits.clear()
     found.faults.clear()
-    set_variables(
-        monkeypatch, tmp_path, {**one.variables(found.moved(one.server.rest_url)), **bare_variables(tmp_path)}
-    )
+    set_variables(monkeypatch, tmp_path, one.variables(found.moved(one.server.rest_url), home=tmp_path))
     return found
 
 
@@ -213,8 +211,11 @@ def test_runs_that_find_one_at_work_are_unknown_and_critical_if_there_are_too_ma
     assert sink.changes == [("firing", "CHECK_SKIPPED"), ("resolved", "CHECK_SKIPPED")]
 
 
-def test_a_check_that_may_not_lock_still_looks(proxy: FaultProxy, tmp_path: Path) -> None:
-    tmp_path.joinpath("state").write_text("no directory")
+def test_a_check_that_may_not_lock_still_looks(
+    proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KALSHI_STATE", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("no directory")
     ended = program(*CHECK, "--no-notify")
     assert (ended.code, ended.out.partition(" - ")[0]) == (0, "KALSHI BALANCE OK")
     assert "may overlap" in ended.err
@@ -246,7 +247,7 @@ def test_nobody_who_reads_holds_a_check_up(proxy: FaultProxy, tmp_path: Path) ->
             os.write(writing, b"x")
     os.set_blocking(writing, True)
     try:
-        process = start([*CHECK, "--no-notify", "--within", "2s"], dict(os.environ), tmp_path, stdout=writing)
+        process = start([*CHECK, "--no-notify", "--within", "1s"], dict(os.environ), tmp_path, stdout=writing)
         assert finish(process).code == 3
     finally:
         os.close(reading)
@@ -510,11 +511,18 @@ def test_a_file_in_the_temporary_directory_from_a_full_disk_hides_no_newer_one(
     assert sink.changes == [("firing", "LOW_BALANCE")] * 2, "it was sent a moment ago"
 
 
+def wait_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a state file that another program holds to the end."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 100)
+    for module in (check_notices, check_runner):
+        monkeypatch.setattr(module, "BUSY_MS", 50)
+
+
 def test_a_state_file_that_is_locked_holds_a_check_up_for_a_moment_only(
     proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert 2_000 * WITHIN_S > 3 * BUSY_TIMEOUT_MS, "the usual wait leaves time for the rest"
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 1_000)
+    wait_briefly(monkeypatch)
     assert program("check", "pnl", "--notify", sink.url).code == 0
     with closing(sqlite3.connect(state(tmp_path) / "state.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -536,7 +544,7 @@ def test_a_loop_on_paper_needs_no_key_to_be_told_of(
 def test_a_doubt_is_told_without_the_state_file_too_and_not_the_first(
     proxy: FaultProxy, sink: Receiver, tmp_path: Path
 ) -> None:
-    state(tmp_path).mkdir(parents=True)
+    state(tmp_path).mkdir(parents=True, exist_ok=True)
     (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
     words = ("check", "drift", "--notify", sink.url)
     assert [program(*words).code, len(sink.notices)] == [3, 0]
@@ -574,7 +582,7 @@ def test_what_was_sent_without_a_state_file_is_not_listed_as_undelivered(
     proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KALSHI_CHECKS__CASH_USD__CRIT", "1000000:")
-    state(tmp_path).mkdir(parents=True)
+    state(tmp_path).mkdir(parents=True, exist_ok=True)
     (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
     assert program("check", "balance", "--notify", sink.url).code == 2
     (state(tmp_path) / "state.db").unlink()
@@ -596,8 +604,9 @@ def test_a_state_directory_that_cannot_be_looked_into_is_one_report_and_not_crit
 
 
 def test_a_state_file_that_is_locked_for_a_moment_is_not_critical_and_one_that_stays_locked_is(
-    proxy: FaultProxy, sink: Receiver, tmp_path: Path
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    wait_briefly(monkeypatch)
     assert program("check", "pnl", "--no-notify").code == 0
     with lock(state(tmp_path) / "trade.lock", SystemClock()):
         pass

@@ -45,8 +45,6 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
         one.submit("maker", TWO_SIDED, ASK, "0.4500", "10")
         one.submit(ME, TWO_SIDED, BID, "0.4500", "10")
         set_variables(monkeypatch, tmp_path, one.variables())
-        # This exchange's lists do not trail; what the waiting is for is tested in virtual time.
-        monkeypatch.setattr("kalshi_cli.services.orders.cancel.MARGIN_MS", -1_000)
         monkeypatch.setattr("kalshi_cli.services.orders.place.RESOLVE_S", 0.5)
         yield one
 
@@ -439,7 +437,7 @@ def test_a_lost_answer_is_looked_up_and_nothing_is_sold_twice(proxy: FaultProxy,
 def test_on_prod_it_shows_the_plan_and_asks(
     exchange: Served, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KALSHI_ENV", "prod")
+    exchange.is_real(monkeypatch)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     ended = program(*words)
     assert (ended.code, ended.out) == (3, "")
@@ -521,7 +519,7 @@ def test_where_the_halt_cannot_be_written_nothing_is_closed(exchange: Served) ->
 def test_on_prod_the_kill_switch_cancels_unasked_and_closes_only_if_told(
     exchange: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KALSHI_ENV", "prod")
+    exchange.is_real(monkeypatch)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     exchange.submit(ME, TWO_SIDED, BID, "0.2000", "1")
     ended = program("cancel-all", "--flatten", "--json")

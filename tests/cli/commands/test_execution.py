@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, program, served, set_variables
+from support.served import KEY_ID, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Money, Price, Ts, cents, contracts
@@ -57,7 +57,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def place(one: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_variables(monkeypatch, tmp_path, {**one.variables(), **bare_variables(tmp_path)})
+    set_variables(monkeypatch, tmp_path, one.variables(home=tmp_path))
 
 
 @pytest.fixture
@@ -371,7 +371,7 @@ def test_what_was_slow_days_ago_is_not_what_goes_on_now(store: Store) -> None:
 
 def test_a_state_file_that_cannot_be_read_leaves_it_unknown(tmp_path: Path) -> None:
     path = tmp_path / "state" / "sim" / "state.db"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"no state file " * 500)
     ended = check()
     assert (ended.code, {code for _, code, _ in found(ended)}) == (3, {"STATE_UNUSABLE"})

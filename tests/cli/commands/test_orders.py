@@ -420,7 +420,7 @@ def test_on_prod_a_write_asks_and_nobody_is_there_to_say_yes(
     exchange: Served, mine: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (exchange.home / "orders.ndjson").write_text(line())
-    monkeypatch.setenv("KALSHI_ENV", "prod")
+    exchange.is_real(monkeypatch)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert_error(program(*commands(mine)[name]), 3, "prod: ", "add --yes")
     assert left(exchange) == [("0.41", "10")]
@@ -441,7 +441,7 @@ def test_on_prod_the_question_says_real_money(
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "3")
     exchange.submit(ME, TWO_SIDED, BID, "0.4500", "3")
     others = {"place": ("buy", TWO_SIDED, "1", "@0.40"), "close": ("close", TWO_SIDED)}
-    monkeypatch.setenv("KALSHI_ENV", "prod")
+    exchange.is_real(monkeypatch)
     monkeypatch.setattr("sys.stdin", Keyboard("n\n"))
     asked = program(*(others | commands(mine))[name])
     assert (asked.code, "with real money? [y/N]" in asked.err) == (3, True), asked.err
@@ -451,7 +451,7 @@ def test_on_prod_the_question_says_real_money(
 @pytest.mark.parametrize("name", ["amend", "decrease", "batch"])
 def test_on_prod_yes_is_an_answer(exchange: Served, mine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (exchange.home / "orders.ndjson").write_text(line())
-    monkeypatch.setenv("KALSHI_ENV", "prod")
+    exchange.is_real(monkeypatch)
     assert program(*commands(mine)[name], "--yes").code == 0
     assert left(exchange) != [("0.41", "10")]
 
@@ -670,7 +670,7 @@ def test_a_group_that_is_not_there_is_said_so(exchange: Served, verb: str) -> No
 def test_on_prod_a_group_is_not_touched_unasked(exchange: Served, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name = group("create", "--limit", "5", "--json").json["order_group_id"]
     buy("0.41", "--group", name)
-    monkeypatch.setenv("KALSHI_ENV", "prod")
+    exchange.is_real(monkeypatch)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert_error(group(verb, name), 3, " with 1 order\n", "add --yes")
     assert left(exchange) == [("0.41", "10")]

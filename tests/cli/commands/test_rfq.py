@@ -181,7 +181,7 @@ def test_3_a_quote_is_held_against_the_limits_on_both_sides(exchange: Served, mo
 def test_3_prod_asks_and_without_a_terminal_nothing_is_sent(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     rfq = ask(exchange)
     quote = answer(exchange, rfq)
-    monkeypatch.setenv("KALSHI_ENV", "prod")
+    exchange.is_real(monkeypatch)
     for words in (
         ("rfq", "accept", rfq, quote, "--side", "no"),
         ("rfq", "create", FINE, "--count", "5"),
@@ -229,6 +229,7 @@ def test_0_an_acceptance_whose_answer_was_lost_is_found(exchange: Served, monkey
 def test_7_an_acceptance_that_nobody_answers_names_how_to_find_out(
     exchange: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("kalshi_cli.services.orders.quotes.LOOK_S", 0.5)
     rfq = ask(exchange)
     quote = answer(exchange, rfq)
     with fault_proxy(exchange.server.rest_url, Fault("drop_request", "PUT", ACCEPT, times=99)) as proxy:

@@ -253,7 +253,7 @@ class Keyboard(io.StringIO):
 
 
 def test_real_trading_shows_what_it_would_use_before_it_asks(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KALSHI_ENV", "prod")
+    exchange.is_real(monkeypatch)
     monkeypatch.setattr("sys.stdin", Keyboard("n\n"))
     ended = program("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--live")
     assert (ended.code, exchange.resting()) == (3, [])

@@ -314,8 +314,11 @@ def test_locks_that_cannot_be_read_are_said_to_be_lost(exchange: Served) -> None
 def test_the_first_command_after_an_upgrade_says_that_the_file_has_a_new_format_and_where_its_copy_is(
     exchange: Served,
 ) -> None:
-    with Database(state_of(exchange), migrations.STATE[:-1]).writing(durable=True) as execute:
+    older = Database(exchange.home / "older.db", migrations.STATE[:-1])
+    with older.writing(durable=True) as execute:
         execute("INSERT INTO identity (id, account, environment) VALUES (1, ?, ?)", (KEY_ID, "sim"))
+    older.close()
+    older.path.rename(state_of(exchange))
     said = program("status").err.splitlines()[0]
     copy = f"{state_of(exchange)}.format{len(migrations.STATE) - 1}"
     assert said == (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.receivers import receiving
-from support.served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, eventually, finish, program, served, start
+from support.served import KEY_ID, TWO_SIDED, Ended, Served, eventually, finish, program, served, start
 from support.served import set_variables as exported
 
 from kalshi_cli.base.clock import SystemClock
@@ -36,7 +36,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def variables(one: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    found = {**one.variables(), **bare_variables(tmp_path)}
+    found = one.variables(home=tmp_path)
     exported(monkeypatch, tmp_path, found)
     return found
 

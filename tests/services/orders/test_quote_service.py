@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.quotes import accept, answer, ask, status
-from support.served import ME, ONE_SIDED, TWO_SIDED, Served
+from support.served import ME, ONE_SIDED, TWO_SIDED, Served, served, set_variables
 
 from kalshi_cli import Kalshi
 from kalshi_cli.base.errors import NotFoundError, RefusedError, UsageError
@@ -15,6 +16,14 @@ from kalshi_cli.services.orders import quote_service
 from kalshi_cli.services.orders.quote_service import QuoteService
 
 OTHER = "maker"
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """Executes an accepted quote a moment later, not fifteen seconds."""
+    with served(tmp_path, execute_ms=100) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
+        yield one
 
 
 @pytest.fixture

@@ -365,7 +365,6 @@ def test_an_empty_ticker_does_not_close_every_position(kalshi: Kalshi) -> None:
 def test_the_kill_switch_halts_cancels_and_lets_a_person_resume(
     kalshi: Kalshi, exchange: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kalshi_cli.services.orders.cancel.MARGIN_MS", -1_000)  # this exchange's lists do not trail
     kalshi.orders.execute(buy(kalshi))
     scoped = kalshi.orders.plan_cancel_all(ticker="KXWIND*")
     assert not scoped.halts

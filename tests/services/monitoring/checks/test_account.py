@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
-from support.served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, program, served, set_variables
+from support.served import KEY_ID, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import (
@@ -75,9 +75,7 @@ def proxy(shared: tuple[Served, FaultProxy], tmp_path: Path, monkeypatch: pytest
     one, found = shared
     found.edits.clear()
     found.faults.clear()
-    set_variables(
-        monkeypatch, tmp_path, {**one.variables(found.moved(one.server.rest_url)), **bare_variables(tmp_path)}
-    )
+    set_variables(monkeypatch, tmp_path, one.variables(found.moved(one.server.rest_url), home=tmp_path))
     # No trading day ends while these run: midnight is hours away.
     monkeypatch.setenv("KALSHI_DAY_ZONE", "UTC" if 4 <= datetime.now(UTC).hour < 20 else "America/Los_Angeles")
     return found
@@ -446,7 +444,7 @@ def test_a_day_that_cannot_be_read_is_unknown(proxy: FaultProxy) -> None:
 
 def test_a_broken_state_file_leaves_the_day_known_and_the_drawdown_not(proxy: FaultProxy, tmp_path: Path) -> None:
     path = tmp_path / "state" / "sim" / "state.db"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"no state file " * 500)
     ended = check("pnl")
     assert (ended.code, codes(ended)) == (3, {("unknown", "STATE_UNUSABLE")})
@@ -661,7 +659,7 @@ def test_a_halt_comes_before_the_loop_that_it_keeps_stopped_but_not_before_a_kil
 
 def test_a_state_file_that_cannot_be_read_leaves_the_heartbeat_unknown(proxy: FaultProxy, tmp_path: Path) -> None:
     path = tmp_path / "state" / "sim" / "state.db"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"no state file " * 500)
     ended = check("heartbeat", "--allow-stopped")
     assert (ended.code, codes(ended)) == (3, {("unknown", "STATE_UNUSABLE")})

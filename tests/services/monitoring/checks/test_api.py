@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
-from support.served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, program, served, set_variables
+from support.served import KEY_ID, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
@@ -33,12 +33,18 @@ def proxy(shared: tuple[Served, FaultProxy], tmp_path: Path, monkeypatch: pytest
     found.edits.clear()
     found.faults.clear()
     one.clock.shift_s = 0.0
-    set_variables(
-        monkeypatch, tmp_path, {**one.variables(found.moved(one.server.rest_url)), **bare_variables(tmp_path)}
-    )
+    set_variables(monkeypatch, tmp_path, one.variables(found.moved(one.server.rest_url), home=tmp_path))
     monkeypatch.setenv("KALSHI_CHECKS__API_P99_MS__WARN", "60000")  # a slow machine is no slow exchange
     monkeypatch.setenv("KALSHI_CHECKS__API_P99_MS__CRIT", "60000")
     return found
+
+
+def fail(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Nothing is answered as it should be, and what is not answered is given up soon."""
+    if kind == "hung":
+        monkeypatch.setenv("KALSHI_EXCHANGE__READ_TIMEOUT_S", "0.3")
+        monkeypatch.setenv("KALSHI_EXCHANGE__TOTAL_TIMEOUT_S", "0.5")
+    proxy.faults.append(replace(FAILURES[kind]))
 
 
 @pytest.fixture
@@ -116,28 +122,32 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("kind", FAILURES)
-def test_a_check_that_saw_only_failures_is_critical_whatever_their_kind(proxy: FaultProxy, kind: str) -> None:
-    proxy.faults.append(replace(FAILURES[kind]))
+def test_a_check_that_saw_only_failures_is_critical_whatever_their_kind(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    fail(proxy, monkeypatch, kind)
     ended = check()
     assert ended.code == 2
     assert ("critical", "API_ERRORS", "requests") in found(ended)[1]
 
 
 @pytest.mark.parametrize("kind", FAILURES)
-def test_failures_now_are_critical_however_well_it_went_before(proxy: FaultProxy, store: Store, kind: str) -> None:
+def test_failures_now_are_critical_however_well_it_went_before(
+    proxy: FaultProxy, store: Store, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     """One hour of good answers must not outweigh an exchange that has stopped answering."""
     store.add_traffic([RequestMinute(minute=minute(at), requests=300, p99_ms=40) for at in range(4, 60)])
-    proxy.faults.append(replace(FAILURES[kind]))
+    fail(proxy, monkeypatch, kind)
     ended = check()
     assert (ended.code, ("critical", "API_ERRORS", "requests") in found(ended)[1]) == (2, True)
 
 
 @pytest.mark.parametrize("kind", FAILURES)
 def test_where_only_the_loop_gets_answers_the_check_could_not_find_out(
-    proxy: FaultProxy, store: Store, kind: str
+    proxy: FaultProxy, store: Store, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     store.add_traffic([RequestMinute(minute=minute(at), requests=3_000, p99_ms=40) for at in range(60)])
-    proxy.faults.append(replace(FAILURES[kind]))
+    fail(proxy, monkeypatch, kind)
     assert found(check()) == (3, [("unknown", "COULD_NOT_LOOK", "requests")])
 
 

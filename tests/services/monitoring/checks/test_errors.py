@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from support.notice_receiver import receiving
-from support.served import KEY_ID, Ended, Served, bare_variables, program, served, set_variables
+from support.served import KEY_ID, Ended, Served, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
@@ -33,7 +33,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def place(one: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_variables(monkeypatch, tmp_path, {**one.variables(), **bare_variables(tmp_path)})
+    set_variables(monkeypatch, tmp_path, one.variables(home=tmp_path))
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_errors_are_shown_and_not_told_again_to_those_who_heard_of_them(store: S
 
 def test_a_broken_state_file_is_unknown(tmp_path: Path) -> None:
     path = tmp_path / "state" / "sim" / "state.db"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"no state file " * 500)
     ended = check()
     assert (ended.code, found(ended)) == (3, [("unknown", "STATE_UNUSABLE", "errors")])

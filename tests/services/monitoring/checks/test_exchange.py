@@ -31,9 +31,7 @@ def proxy(shared: tuple[Served, FaultProxy], tmp_path: Path, monkeypatch: pytest
     found.edits.clear()
     found.faults.clear()
     one.call(lambda: one.exchange.resume(one.clock.now()))
-    set_variables(
-        monkeypatch, tmp_path, {**one.variables(found.moved(one.server.rest_url)), **bare_variables(tmp_path)}
-    )
+    set_variables(monkeypatch, tmp_path, one.variables(found.moved(one.server.rest_url), home=tmp_path))
     # Whatever day the tests run on: the hours of the exchange say nothing, and nothing is announced.
     scheduled(found)
     return found

@@ -16,7 +16,6 @@ from support.served import (
     TWO_SIDED,
     Ended,
     Served,
-    bare_variables,
     eventually,
     finish,
     program,
@@ -29,6 +28,7 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.request_traffic import RequestMinute
+from kalshi_cli.services.monitoring import health
 from kalshi_cli.store.lock import LockHolder, lock
 from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
@@ -46,8 +46,7 @@ def variables(shared: tuple[Served, FaultProxy], tmp_path: Path) -> dict[str, st
     proxy.edits.clear()
     proxy.faults.clear()
     proxy.mend_stream()
-    moved = one.variables(proxy.moved(one.server.rest_url), proxy.moved(one.server.ws_url))
-    return {**moved, **bare_variables(tmp_path)}
+    return one.variables(proxy.moved(one.server.rest_url), proxy.moved(one.server.ws_url), home=tmp_path)
 
 
 @pytest.fixture
@@ -212,7 +211,7 @@ def test_a_loop_that_never_completes_a_cycle_is_unknown(store: Store, tmp_path: 
 
 def test_a_broken_state_file_is_unknown(proxy: FaultProxy, tmp_path: Path) -> None:
     path = tmp_path / "state" / "sim" / "state.db"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"no state file " * 500)
     assert found(check()) == (3, [("unknown", "STATE_UNUSABLE", "feed")])
 
@@ -312,13 +311,14 @@ def test_without_a_loop_a_stream_that_answers_is_fine(proxy: FaultProxy) -> None
 
 
 def test_without_a_loop_a_stream_that_does_not_answer_is_critical_but_for_a_pause(
-    proxy: FaultProxy, shared: tuple[Served, FaultProxy]
+    proxy: FaultProxy, shared: tuple[Served, FaultProxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(health, "STREAM_WITHIN_S", 0.8)
     proxy.cut_stream()
     one, _ = shared
-    assert found(check("--within", "6s")) == (2, [("critical", "FEED_DOWN", "stream")])
+    assert found(check()) == (2, [("critical", "FEED_DOWN", "stream")])
     one.call(lambda: one.exchange.pause("exchange", one.clock.now()))
-    ended = check("--within", "6s")
+    ended = check()
     assert (ended.code, "the exchange is paused" in ended.json["summary"]) == (0, True)
 
 

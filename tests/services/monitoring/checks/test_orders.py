@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
-from support.served import KEY_ID, ME, TWO_SIDED, Served, bare_variables, program, served, set_variables
+from support.served import KEY_ID, ME, TWO_SIDED, Served, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Price, Ts, contracts
@@ -37,9 +37,7 @@ def proxy(shared: tuple[Served, FaultProxy, str], tmp_path: Path, monkeypatch: p
     one, found, _ = shared
     found.edits.clear()
     found.faults.clear()
-    set_variables(
-        monkeypatch, tmp_path, {**one.variables(found.moved(one.server.rest_url)), **bare_variables(tmp_path)}
-    )
+    set_variables(monkeypatch, tmp_path, one.variables(found.moved(one.server.rest_url), home=tmp_path))
     return found
 
 
@@ -210,7 +208,7 @@ def test_orders_that_cannot_be_read_are_unknown(proxy: FaultProxy) -> None:
 
 def test_a_broken_state_file_is_unknown(proxy: FaultProxy, tmp_path: Path) -> None:
     path = tmp_path / "state" / "sim" / "state.db"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"no state file " * 500)
     assert found() == (3, [("unknown", "STATE_UNUSABLE", "orders")])
 

@@ -122,7 +122,8 @@ def test_an_exchange_that_cannot_be_reached_is_unknown_not_ok(proxy: FaultProxy)
     assert ended.json["status"] == "UNKNOWN"
 
 
-def test_a_stream_that_does_not_answer_is_unknown_not_ok(proxy: FaultProxy) -> None:
+def test_a_stream_that_does_not_answer_is_unknown_not_ok(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kalshi_cli.services.monitoring.schema_check.LISTEN_S", 0.5)
     proxy.cut_stream()
     ended = program(*CHECK, "--json")
     assert ended.code == 3
