@@ -45,9 +45,6 @@ from kalshi_cli.store.sqlite_store import Store
 def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     with served(tmp_path, shards=1) as one:
         set_variables(monkeypatch, tmp_path, one.variables())
-        monkeypatch.setattr(
-            "kalshi_cli.services.orders.cancel.MARGIN_MS", -1_000
-        )  # real seconds: the proof is not waited for
         yield one
 
 
@@ -65,8 +62,12 @@ def kept(exchange: Served) -> tuple[RunGroup, ...]:
         return store.groups()
 
 
-def test_a_state_file_that_another_program_holds_delays_no_cancel(exchange: Served) -> None:
+def test_a_state_file_that_another_program_holds_delays_no_cancel(
+    exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert buy().code == 0
+    monkeypatch.setattr("kalshi_cli.services.orders.cancel_all.HALT_WAITS_MS", 200)
+    monkeypatch.setattr("kalshi_cli.store.database.BUSY_TIMEOUT_MS", 200)
     other = sqlite3.connect(exchange.state / "sim" / "state.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     ended = program("cancel-all", "--json")
@@ -257,8 +258,8 @@ def test_a_halt_that_is_lifted_again_and_again_verifies_nothing(exchange: Served
 
 def test_a_halt_that_is_gone_when_the_time_is_up_ends_with_7(exchange: Served) -> None:
     assert buy().code == 0
-    with lifting(exchange, 1, after_s=1.0, then_s=4.0):
-        ended = program("cancel-all", "--within", "3s", "--json")
+    with lifting(exchange, 1, after_s=0.5, then_s=2.0):
+        ended = program("cancel-all", "--within", "1.5s", "--json")
     assert (ended.code, ended.json["halted"], ended.json["remaining"]) == (7, True, None), ended.err
     assert exchange.resting() == [], "the cancels go out all the same"
 
@@ -357,7 +358,7 @@ def test_an_order_id_that_no_address_can_hold_leaves_the_other_orders_to_be_canc
         return response
 
     exchange.exchange.handle = handle  # type: ignore[method-assign]
-    ended = program("cancel-all", "--within", "3s", "--json")
+    ended = program("cancel-all", "--within", "1s", "--json")
     assert (ended.code, ended.json["halted"]) == (7, True), ended.err
     assert "Traceback" not in ended.err
     assert exchange.resting() == []

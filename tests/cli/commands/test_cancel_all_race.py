@@ -32,6 +32,9 @@ from kalshi_cli.store.lock import KILL_LOCK
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
 
+WITHOUT_THE_PROOF = "from kalshi_cli.services.orders import cancel; cancel.MARGIN_MS = -1_000"
+"""The proof that lists are current waits for the next second: it is tested in virtual time."""
+
 
 @pytest.fixture
 def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
@@ -56,9 +59,11 @@ def home(exchange: Served) -> Path:
 
 @contextmanager
 def killing(exchange: Served, proxy: FaultProxy, *more: str) -> Iterator[subprocess.Popen[str]]:
-    """A kill switch that is held up after its halt."""
-    words = ("cancel-all", "--within", "50s", "--json", *more)
-    process = start(words, exchange.variables(proxy.moved(exchange.server.rest_url)), exchange.home)
+    """A kill switch that is held up after its halt, and reads anew half a second later."""
+    variables = exchange.variables(proxy.moved(exchange.server.rest_url)) | {"KALSHI_EXCHANGE__READ_TIMEOUT_S": "0.5"}
+    process = start(
+        ("cancel-all", "--within", "50s", "--json", *more), variables, exchange.home, first=WITHOUT_THE_PROOF
+    )
     try:
         eventually(
             lambda: ("Trading is halted" in said(process) and proxy.faults[0].hits) or process.poll() is not None
@@ -119,7 +124,7 @@ def test_a_kill_switch_that_was_killed_holds_up_no_resume(exchange: Served, prox
 
 def test_several_kill_switches_run_at_once_and_a_resume_waits_for_the_last(exchange: Served, proxy: FaultProxy) -> None:
     with killing(exchange, proxy) as first, killing(exchange, proxy) as second:
-        alone = finish(start(("cancel-all", "--json"), exchange.variables(), exchange.home))
+        alone = finish(start(("cancel-all", "--json"), exchange.variables(), exchange.home, first=WITHOUT_THE_PROOF))
         assert (alone.code, alone.json["halted"]) == (0, True), alone.err
         second.kill()
         second.wait()

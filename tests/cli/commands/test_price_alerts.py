@@ -68,7 +68,7 @@ def test_an_alert_may_name_the_price_of_no(exchange: Served) -> None:
         2,
         "Each alert is printed as it fires, not as one JSON document",
     )
-    ended = program("alerts", "run", "--interval", "1s", "--duration", "2s", "--format", "plain")
+    ended = program("alerts", "run", "--interval", "1s", "--duration", "0.5s", "--format", "plain")
     assert re.fullmatch(r"\d\d:\d\d:\d\d \S+ PRICE_ALERT .*the best NO bid is \$0.53, at or above \$0.50\n", ended.out)
     assert "Stopped checking: 1 fired, 1 price or fill alert left" in " ".join(ended.err.split())
     assert program("alerts", "add", TWO_SIDED, "--fills", "--no").code == ExitCode.USAGE
@@ -166,7 +166,7 @@ def test_prices_that_cannot_be_read_are_reported_at_once_and_again_when_they_can
 def test_two_alerts_that_differ_in_their_price_are_both_shown(exchange: Served) -> None:
     program("alerts", "add", TWO_SIDED, "--above", "43c")
     program("alerts", "add", TWO_SIDED, "--above", "44c")
-    run = start_on_terminal(exchange, "alerts", "run", "--interval", "1s", "--duration", "2s")
+    run = start_on_terminal(exchange, "alerts", "run", "--interval", "1s", "--duration", "0.5s")
     assert run.finish() == 0
     lines = run.text.replace("\r\n", "\n")
     assert max(map(len, lines.splitlines())) <= 80

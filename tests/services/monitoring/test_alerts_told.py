@@ -116,10 +116,10 @@ def state(exchange: Served, home: str = "sim") -> Iterator[Store]:
 
 
 @contextmanager
-def loop(exchange: Served, *words: str) -> Iterator[subprocess.Popen[str]]:
+def loop(exchange: Served, *words: str, first: str = "") -> Iterator[subprocess.Popen[str]]:
     process = start(
         ("trade", "--strategy", "./clumsy.py:Clumsy", "--ticker", TWO_SIDED, "--interval", "0.1s", *words),
-        exchange.variables(), exchange.home,
+        exchange.variables(), exchange.home, first=first,
     )  # fmt: skip
     try:
         yield process
@@ -197,7 +197,8 @@ def test_a_loop_whose_sink_hangs_ends_all_the_same_and_what_it_could_not_tell_is
     exchange: Served, phone: Receiver
 ) -> None:
     configure(exchange, "on_critical: none", phone=phone.url("never"))
-    with loop(exchange) as process:
+    briefly = "from kalshi_cli.services.monitoring import alerting; alerting.ATTEMPT_S = 1.0"
+    with loop(exchange, first=briefly) as process:
         eventually(lambda: phone.asked or process.poll() is not None)
         stopped(process)
     shown = program("alerts", "--json").json
@@ -263,7 +264,7 @@ def test_a_loop_that_cannot_open_its_state_file_sends_that_once_until_a_start_su
     ]
     assert "could not start" in told(phone)[0]["text"]
     (home / "state.db").write_bytes(good)
-    assert program(*words, "--duration", "1s").code in (0, 1)
+    assert program(*words, "--duration", "0.3s").code in (0, 1)
     damage()
     assert program(*words).code == 8
     assert kinds_by_key(phone, "LOOP_FAILED") == [["firing", "resolved", "firing"]], "the next damage is news"
@@ -276,7 +277,7 @@ def test_a_loop_that_cannot_open_its_state_file_sends_that_once_until_a_start_su
 
 def test_a_failed_start_on_paper_ends_with_a_start_on_paper(exchange: Served, phone: Receiver) -> None:
     configure(exchange, phone=phone.url("200"))
-    words = ("trade", "--paper", "--strategy", "./clumsy.py:Clumsy", "--ticker", TWO_SIDED, "--duration", "1s")
+    words = ("trade", "--paper", "--strategy", "./clumsy.py:Clumsy", "--ticker", TWO_SIDED, "--duration", "0.3s")
     database = exchange.state / "sim-paper" / "state.db"
     database.parent.mkdir(parents=True)
     database.write_bytes(b"no state file " * 1_000)
@@ -335,8 +336,9 @@ def test_an_alert_ends_after_a_rebuild_or_a_restore(exchange: Served, phone: Rec
 
 
 def test_a_killed_loop_that_was_sent_without_a_state_file_is_not_sent_again_by_the_next_one(
-    exchange: Served, phone: Receiver
+    exchange: Served, phone: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("kalshi_cli.services.monitoring.check_notices.BUSY_MS", 100)
     configure(exchange, phone=phone.url("200"))
     now = exchange.clock.now()
     with state(exchange) as store:

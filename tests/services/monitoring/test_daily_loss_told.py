@@ -11,12 +11,21 @@ import pytest
 from support.receivers import Receiver, receiving
 from support.served import KEY_ID, ME, TWO_SIDED, Served, eventually, program, said, start
 
+from kalshi_cli.base.units import dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.services.trading.loop_limit import loop_limit
 from kalshi_cli.store.sqlite_store import Store
 
-RESUMED_S = 5.0
-QUICK = f"from kalshi_cli.core.monitoring import incidents; incidents.RESUMED_MS = {RESUMED_S * 1000:.0f}"
-"""A sixth of the time that a stop must stay away, so that the test takes no minute."""
+RESUMED_S = 1.5
+QUICK = f"""
+from kalshi_cli.core.monitoring import incidents
+from kalshi_cli.services.monitoring import alert_dispatcher
+incidents.RESUMED_MS, alert_dispatcher.REST_LOOKS = {RESUMED_S * 1000:.0f}, 1
+"""
+"""For a loop that will not stop again: its stop must stay away for less than thirty seconds."""
+
+TICKS_S = 0.7
+"""Three ticks of a loop and more, in which nothing else is sent."""
 
 
 @pytest.fixture
@@ -25,19 +34,28 @@ def phone() -> Iterator[Receiver]:
         yield receiver
 
 
+def told(phone: Receiver) -> list[tuple[str, float]]:
+    """The kind and the time of each notice about the daily loss."""
+    notices = [(json.loads(asked.body), asked.at) for asked in list(phone.asked)]
+    return [(notice["kind"], at) for notice, at in notices if notice["code"] == "DAILY_LOSS"]
+
+
 def kinds(phone: Receiver) -> list[str]:
-    """Of the notices about the daily loss."""
-    notices = [json.loads(asked.body) for asked in list(phone.asked)]
-    return [notice["kind"] for notice in notices if notice["code"] == "DAILY_LOSS"]
+    return [kind for kind, _ in told(phone)]
 
 
-def run_for(exchange: Served, phone: Receiver, seconds: float, *wanted: str, max_loss: str = "0.50") -> None:
-    """Run a loop until these were told of the daily loss, and for that long."""
+def has_begun(process: Popen[str]) -> bool:
+    found = program("status", "--json").json
+    return bool(found["running"] and found["pid"] == process.pid and found["uptime_s"])
+
+
+def run_until(exchange: Served, phone: Receiver, *wanted: str, max_loss: str = "0.50", first: str = "") -> None:
+    """Run a loop until these were told of the daily loss, and for a few ticks more."""
     words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s")
-    loop = start(words, {**exchange.variables(), "KALSHI_RISK__MAX_DAILY_LOSS": max_loss}, exchange.home, first=QUICK)
+    loop = start(words, {**exchange.variables(), "KALSHI_RISK__MAX_DAILY_LOSS": max_loss}, exchange.home, first=first)
     try:
-        eventually(lambda: kinds(phone) == list(wanted) or loop.poll() is not None)
-        time.sleep(seconds)
+        eventually(lambda: (kinds(phone) == list(wanted) and has_begun(loop)) or loop.poll() is not None)
+        time.sleep(TICKS_S)
         assert kinds(phone) == list(wanted), said(loop)
     finally:
         loop.terminate()
@@ -55,14 +73,14 @@ def test_a_daily_loss_is_resolved_once_and_after_a_resume_that_lasts(
     path.chmod(0o600)
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "30")
     exchange.submit(ME, TWO_SIDED, BID, "0.4700", "90")  # bought dear: it closes at 44 cents
-    run_for(exchange, phone, 1.5, "firing")
-    run_for(exchange, phone, 1.5, "firing")
+    run_until(exchange, phone, "firing")
+    run_until(exchange, phone, "firing")
     assert program("resume", "--reason", "looked into").code == 0
-    run_for(exchange, phone, 1.0, "firing", "firing")
-    assert program("resume", "--reason", "a higher limit").code == 0
+    run_until(exchange, phone, "firing", "firing")
     begun = time.monotonic()
-    run_for(exchange, phone, 1.5, "firing", "firing", "resolved", max_loss="100")
-    assert time.monotonic() - begun > RESUMED_S
+    assert program("resume", "--reason", "a higher limit").code == 0
+    run_until(exchange, phone, "firing", "firing", "resolved", max_loss="100", first=QUICK)
+    assert told(phone)[-1][1] - begun > RESUMED_S
     with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         assert store.halt().state.value == "active"
 
@@ -79,10 +97,6 @@ def test_a_higher_limit_counts_after_a_restart_and_then_a_resume_and_not_before(
     def state() -> str:
         found = program("status", "--json").json
         return "paused" if found["paused"] else str(found["state"])
-
-    def has_begun(process: Popen[str]) -> bool:
-        found = program("status", "--json").json
-        return bool(found["running"] and found["pid"] == process.pid and found["uptime_s"])
 
     def loop(max_loss: str) -> Popen[str]:
         return start(words, {**exchange.variables(), "KALSHI_RISK__MAX_DAILY_LOSS": max_loss}, exchange.home)
@@ -105,7 +119,7 @@ def test_a_higher_limit_counts_after_a_restart_and_then_a_resume_and_not_before(
         eventually(lambda: has_begun(second) or second.poll() is not None)
         assert state() == "reducing", "a restart alone ends no stop"
         assert program("resume", "--reason", "a higher limit").code == 0
-        time.sleep(1.5)
+        time.sleep(TICKS_S)
         assert state() == "active", said(second)
     finally:
         second.terminate()
@@ -121,9 +135,16 @@ def test_a_limit_of_one_command_names_its_variable_and_the_limit_of_the_loop(
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "30")
     exchange.submit(ME, TWO_SIDED, BID, "0.4700", "90")
     words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s")
+
+    def has_saved_its_limit() -> bool:
+        if not program("status", "--json").json["cycles"]:
+            return False
+        with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+            return loop_limit(store.alert_book) == dollars(25)
+
     loop = start(words, exchange.variables(), exchange.home)
     try:
-        eventually(lambda: (program("status", "--json").json["uptime_s"] or 0) > 2 or loop.poll() is not None)
+        eventually(lambda: has_saved_its_limit() or loop.poll() is not None)
         monkeypatch.setenv("KALSHI_RISK__MAX_DAILY_LOSS", "0.5")
         refused = program("buy", TWO_SIDED, "1", "@0.16")
         monkeypatch.delenv("KALSHI_RISK__MAX_DAILY_LOSS")
@@ -135,7 +156,7 @@ def test_a_limit_of_one_command_names_its_variable_and_the_limit_of_the_loop(
         resumed = program("resume", "--reason", "a limit of one command")
         assert resumed.code == 0
         assert "kalshi stop" not in resumed.err
-        time.sleep(1.5)
+        time.sleep(TICKS_S)
         assert program("status", "--json").json["state"] == "active"
     finally:
         loop.terminate()

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.fault_proxy import Fault, fault_proxy
-from support.served import ME, TWO_SIDED, Served, eventually, finish, said, start
+from support.served import ME, TWO_SIDED, Served, eventually, finish, program, said, start
 from support.simulation import T0, Simulation
 from support.trading import TradingSession
 from support.values import make_fill
@@ -297,7 +297,7 @@ def test_a_loop_is_followed_from_its_first_order_to_its_death(exchange: Served) 
 
 
 def test_a_silent_loop_is_told_from_a_quiet_one(exchange: Served) -> None:
-    words = ["trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.3s", "--yes"]
+    words = ["trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--yes"]
     loop = start(words, exchange.variables(), exchange.home)
     try:
         eventually(lambda: (exchange.state / "sim" / "events.sock").exists() or loop.poll() is not None)
@@ -314,7 +314,7 @@ def test_a_silent_loop_is_told_from_a_quiet_one(exchange: Served) -> None:
 
 
 def test_the_loop_does_not_mind_a_reader_that_comes_and_goes(exchange: Served) -> None:
-    words = ["trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--duration", "4s", "--interval", "0.3s", "--yes"]
+    words = ["trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--yes"]
     loop = start(words, exchange.variables(), exchange.home)
     eventually(lambda: (exchange.state / "sim" / "events.sock").exists() or loop.poll() is not None)
     with Kalshi.open() as kalshi:
@@ -322,7 +322,8 @@ def test_the_loop_does_not_mind_a_reader_that_comes_and_goes(exchange: Served) -
             events = kalshi.trading.events()
             assert next(events).run is not None
             events.close()  # type: ignore[attr-defined]  # a generator
-    assert finish(loop).code == 0
+    assert program("stop").code == 0
+    assert finish(loop).code == 143
     assert not (exchange.state / "sim" / "events.sock").exists()
     assert exchange.call(lambda: exchange.exchange.resting(ME)) == []
 
