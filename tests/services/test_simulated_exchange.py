@@ -7,7 +7,6 @@ import random
 import signal
 import stat
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from support.served import start
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import AnotherInstanceError, StateFileError, UsageError
@@ -25,6 +25,7 @@ from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.services import simulated_exchange
 from kalshi_cli.services.simulated_exchange import ACCOUNT, KEY_ID, SimulatorLauncher
 from kalshi_cli.simulator.serving.announcement import Address
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
@@ -42,6 +43,7 @@ SERVE = dedent("""
 
     simulator = SimulatorLauncher(Path(sys.argv[1]), SimulatorConfig(), SystemClock(), lambda: str(uuid4()))
     simulator.serve(lambda address: print("ready", flush=True))
+    sys.exit()
 """)
 
 
@@ -60,15 +62,14 @@ def serve(begun: None, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen
     """Serve it from another process; killed at the end whatever happens."""
     running: list[subprocess.Popen[str]] = []
 
-    def start() -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", SERVE, str(tmp_path / "sim" / "exchange")]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    def serving() -> subprocess.Popen[str]:
+        process = start([str(tmp_path / "sim" / "exchange")], dict(os.environ), tmp_path, first=SERVE)
         running.append(process)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         return process
 
-    yield start
+    yield serving
     for process in running:
         process.kill()
         process.wait()
@@ -199,10 +200,14 @@ def test_it_is_as_it_was_left(begun: None, tmp_path: Path) -> None:
         assert exchange.cash(ACCOUNT) == dollars(1_000)
 
 
-def test_a_reset_forgets_everything_but_not_while_it_is_open(tmp_path: Path) -> None:
+def test_a_reset_forgets_everything_but_not_while_it_is_open(
+    begin: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulated_exchange, "WAIT_S", 0.2)
     sim = simulator(tmp_path)
     sim.reset()
     assert not sim.folder.exists(), "a reset of nothing makes nothing"
+    begin(tmp_path)
     with sim.open() as (exchange, _):
         exchange.add_account("mark", dollars(1))
         with pytest.raises(AnotherInstanceError):

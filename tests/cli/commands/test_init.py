@@ -6,7 +6,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,9 @@ from kalshi_cli.services.monitoring import health
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: Callable[[Path], None]) -> Path:
+    """A person whose simulated exchange is there already."""
+    begin(tmp_path / "kalshi")
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -226,9 +228,10 @@ def test_on_a_terminal_the_values_of_the_file_are_offered(home: Path, old: str) 
 def test_what_cannot_be_used_is_said_and_writes_nothing(
     home: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int, said: str
 ) -> None:
+    before = sorted(home.rglob("*"))
     assert main(["init", "--config", str(home / "new.yaml"), *words]) == code
     assert said in capsys.readouterr().err
-    assert list(home.iterdir()) == []
+    assert sorted(home.rglob("*")) == before
 
 
 def test_a_key_that_others_can_read_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,8 +32,11 @@ Serve = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: Callable[[Path], None]) -> Path:
+    """An exchange whose account has no key yet."""
     set_variables(monkeypatch, tmp_path, bare_variables(tmp_path))
+    begin(tmp_path / "state")
+    (tmp_path / "state" / "sim" / "exchange" / "key.pem").unlink()
     return tmp_path
 
 

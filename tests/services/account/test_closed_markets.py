@@ -175,7 +175,7 @@ def numbers() -> Iterator[int]:
 
 
 @given(st.data())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_open_markets_and_results_are_all_of_history(
     tmp_path_factory: pytest.TempPathFactory, numbers: Iterator[int], data: st.DataObject
 ) -> None:

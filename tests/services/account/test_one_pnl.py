@@ -84,7 +84,7 @@ def by_day(entries: list[LedgerEntry]) -> dict[str, tuple[str, Money, Money]]:
 
 
 @given(TRADES, st.booleans(), st.integers(0, 12), st.randoms(use_true_random=False))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_the_days_of_the_table_are_those_of_pnl_in_whatever_order_a_loop_hears(
     tmp_path_factory: pytest.TempPathFactory,
     trades: list[tuple[Any, ...]],

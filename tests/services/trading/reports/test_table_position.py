@@ -103,7 +103,7 @@ def books(tmp_path: Path) -> Iterator[Books]:
 
 
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_runs_that_go_on_leave_the_tables_of_one_that_reads_everything(
     tmp_path_factory: pytest.TempPathFactory, seed: int, dice: random.Random
 ) -> None:
