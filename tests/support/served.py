@@ -52,12 +52,10 @@ from kalshi_cli.simulator.model.listing import (
 )
 from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.simulator.serving.server import SimServer
-from kalshi_cli.store import database
 from kalshi_cli.store.shared_counters import SharedCounters
 from support.places import ROOT
 from support.processes import INTERPRETED, start_program
 from support.specification import SPECS, check_answered, check_asked, operation
-from support.state_files import create_state_file
 
 TWO_SIDED = "KXRAIN-40JAN01-T1.0"
 ONE_SIDED = "KXRAIN-40JAN01-T2.0"
@@ -251,11 +249,10 @@ lists that trail, which those of this exchange do not."""
 def set_variables(monkeypatch: pytest.MonkeyPatch, home: Path, variables: dict[str, str]) -> None:
     """Exactly these of ours, and `home` as the working directory.
 
-    In this process, what the program tries again it tries soon, and a new state file is a copy of one.
+    In this process, what the program tries again it tries soon (`PAUSES`).
     """
     for name, seconds in PAUSES.items():
         monkeypatch.setattr(f"kalshi_cli.{name}", seconds)
-    monkeypatch.setattr(database, "_create_state_file", create_state_file)
     for name in [name for name in os.environ if name.startswith("KALSHI_")]:
         monkeypatch.delenv(name)
     for name, value in variables.items():

@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import tempfile
-import threading
 from pathlib import Path
 
-from kalshi_cli.store import database, migrations
+from kalshi_cli.store import migrations
 from kalshi_cli.store.database import Database
 
 
@@ -27,26 +26,10 @@ def new_state_file(path: Path) -> Path:
     return path
 
 
-def create_state_file(path: Path) -> None:
-    """Do what the store does to create a file that is not there; that of an account as a copy."""
-    if path.name != "state.db":
-        _create(path)
-        return
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    new_state_file(draft)
-    try:
-        os.link(draft, path)
-    finally:
-        draft.unlink()
-
-
-_create = database._create_state_file
-
-
 @functools.cache
 def _content() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "whole.db"  # the store makes it, whoever is copied besides
+        path = Path(folder) / "state.db"
         Database(path, migrations.STATE).close()
         assert [each.name for each in Path(folder).iterdir()] == [path.name]  # nothing is left in a log beside it
         return path.read_bytes()
