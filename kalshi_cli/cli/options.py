@@ -1,4 +1,4 @@
-"""What all commands share: the global options, the opening of an account, consent, and the output."""
+"""The parts that all commands share: the global options, the opening of an account, consent, and the output."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def load_config(
     gc.freeze()  # modules stay to the end: the collector, which `run` disabled, need not visit them again
     gc.enable()
     flags = flags_of(ctx)
-    loaded = sources.load(flags.config, os.environ, {**_given(flags), **(more or {})}, needed, distrust)
+    loaded = sources.load(flags.config, dict(os.environ), {**_given(flags), **(more or {})}, needed, distrust)
     sources.judge_state(loaded, distrust)
     warn(*loaded.mistyped)
     info(*loaded.notices, *(unread_elsewhere() if sys.stderr.isatty() else ()))

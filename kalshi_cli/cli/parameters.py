@@ -1,4 +1,4 @@
-"""How a command is declared: its group, its options and arguments, and its help.
+"""Declaring a command: its group, its options and arguments, and its help.
 
 A command file starts with `app = CommandGroup("List line.")` and adds functions:
 

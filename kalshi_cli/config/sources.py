@@ -73,7 +73,6 @@ def load(
     names the environment. `distrust` decides about a file that other users may write.
     """
     problems: list[Problem] = []
-    env = dict(env)  # the machine's decodes each name whenever it is listed
     is_env_named = bool(flags.get("env") or env.get("KALSHI_ENV"))
     path = file_or_none(file, env, needed, problems, is_env_named=is_env_named)
     if path is not None and distrust is not refuse and path == file_here() and is_of_another_user(path):

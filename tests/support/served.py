@@ -34,11 +34,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_price, parse_qty, parse_ts
+from kalshi_cli.base.units import Price, Ts, dollars, parse_price, parse_qty, parse_ts
 from kalshi_cli.cli.exit_codes import exit_codes_of
 from kalshi_cli.cli.main import main, root
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.core.model.price_grid import CENT_GRID, PriceBand, PriceGrid
+from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.exchange.rest.rate_limits import KNOWN_COSTS, NUMBERS, RateLimiter
 from kalshi_cli.exchange.wire.account import ApiLimits, TokenBucketLimits
 from kalshi_cli.simulator.exchange import SimulatedExchange
@@ -50,6 +50,7 @@ from kalshi_cli.simulator.model.listing import (
     OrderReceipt,
     SeriesSpec,
 )
+from kalshi_cli.simulator.model.price_grids import STRUCTURES
 from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.simulator.serving.server import SimServer
 from kalshi_cli.store.shared_counters import SharedCounters
@@ -73,13 +74,7 @@ KEY_ID = "00000000-0000-4000-8000-0000000a11ce"
 ME = "alice"
 OPENED, CLOSES, CLOSED_AT = (parse_ts(f"{day}T15:00:00Z") for day in ("2024-01-01", "2040-01-01", "2024-06-01"))
 
-FINE_GRID = PriceGrid(
-    (
-        PriceBand(Price(0), Price(1000), Price(10)),
-        PriceBand(Price(1000), Price(9000), Price(100)),
-        PriceBand(Price(9000), ONE_DOLLAR, Price(10)),
-    )
-)
+FINE_GRID = STRUCTURES["tapered_deci_cent"]
 
 
 class SteadyClock(SystemClock):
