@@ -15,6 +15,15 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def same_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancel and a close do not wait until a date, of whole seconds, shows that the account is read newly enough.
+
+    For tests of other things than that wait of half a second, which tests/services/orders has.
+    """
+    monkeypatch.setattr("kalshi_cli.services.orders.cancel.MARGIN_MS", -1_000)
+
+
+@pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A person with nothing configured, in an empty directory."""
     for name in [name for name in os.environ if name.startswith("KALSHI_")]:

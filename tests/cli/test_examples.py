@@ -16,6 +16,8 @@ from support.served import bare_variables, eventually, finish, said, served, set
 
 from kalshi_cli.cli.main import ENTRIES
 
+pytestmark = pytest.mark.usefixtures("same_clock")
+
 EXAMPLES = by_command()
 
 STREAMS = ("kalshi orderbook KXBTCD-26NOV2114-T86249.99 --side no --watch", "kalshi status --watch")

@@ -32,6 +32,8 @@ from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
 
+pytestmark = pytest.mark.usefixtures("same_clock")
+
 GOLDEN = Path(__file__).parent / "golden"
 IS_UPDATING = bool(os.environ.get("KALSHI_UPDATE_GOLDEN"))
 FORMATS = ("table", "plain", "json", "ndjson", "csv")

@@ -229,6 +229,8 @@ def remember(one: Served) -> None:
         assert program("alerts", "silence", f"DRIFT:{word}", "--for", "2h", "--reason", word).code == 0
 
 
+pytestmark = pytest.mark.usefixtures("same_clock")
+
 Stage = tuple[Hostile, dict[str, str]]
 
 

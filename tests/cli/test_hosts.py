@@ -20,6 +20,8 @@ from kalshi_cli.config.hosts import OWN_HOSTS, named_hosts
 from kalshi_cli.config.sources import load
 from kalshi_cli.store.sqlite_store import Store
 
+pytestmark = pytest.mark.usefixtures("same_clock")
+
 NAME = socket.gethostname().lower()
 """A name of this machine that is neither localhost nor a loopback address."""
 

@@ -12,6 +12,8 @@ import pytest
 from support.places import ROOT
 from support.served import TWO_SIDED, Ended, Served, program, served, set_variables
 
+pytestmark = pytest.mark.usefixtures("same_clock")
+
 STRANGER = 54_321
 """A user id, and a group id, that nobody has."""
 

@@ -234,11 +234,9 @@ PAUSES = {
     "exchange.endpoints.groups.BETWEEN_S": 0.01,
     "services.monitoring.checks.readings.AGAIN_S": 0.01,
     "services.monitoring.schema_check.QUIET_S": 0.1,
-    "services.orders.cancel.MARGIN_MS": -1_000,
     "services.orders.quotes._PAUSE_S": 0.02,
 }
-"""Seconds between two tries of the program in this process, and between two reads that shall agree; and no wait for
-lists that trail, which those of this exchange do not."""
+"""Seconds between two tries of the program in this process, and between two reads that shall agree."""
 
 
 def set_variables(monkeypatch: pytest.MonkeyPatch, home: Path, variables: dict[str, str]) -> None:
