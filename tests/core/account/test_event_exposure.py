@@ -197,6 +197,16 @@ def test_in_an_exclusive_event_what_wins_elsewhere_makes_room() -> None:
     assert not world.denied
 
 
+def test_a_market_that_is_given_up_leaves_the_others_of_its_event() -> None:
+    world = World()
+    world.place("KXN-1", BID, 40, 5, "unknown")
+    world.place("KXN-2", BID, 30, 5, "accepted")
+    assert world.engine.state.event_exposure("KXN") > dollars("3.50")
+    world.lose(0)
+    world.check()
+    assert world.engine.state.event_exposure("KXN") == dollars("1.50")
+
+
 def test_what_turns_a_position_over_at_a_profit_is_held_against_what_it_leaves() -> None:
     """Ten YES at 20; twenty NO at 40 are $8, twenty-four are $9.60, whatever the ten were sold for."""
     world = World()

@@ -193,6 +193,12 @@ def test_every_fill_of_an_own_order_is_counted_once(some: list[Any]) -> None:
     assert whole.orders_filled >= whole.in_time
 
 
+def test_orders_and_fills_are_counted_by_any_key_of_their_order() -> None:
+    orders = [order(1, strategy="b"), order(2, strategy="a"), order(3, strategy="b")]
+    found = parts(*match(orders, [fill(1), fill(2)], {}), lambda one: one.strategy, LATER)
+    assert [(name, part.orders, part.fills) for name, part in found.items()] == [("a", 1, 1), ("b", 2, 1)]
+
+
 def test_the_properties_look_at_something() -> None:
     """A fill that is left out, and one that is counted twice, make them fail."""
     orders, fills = [order(1), order(2)], [fill(1), fill(2)]

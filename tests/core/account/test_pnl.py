@@ -92,6 +92,21 @@ def test_the_curve_ends_where_the_whole_is(trades: list[tuple[str, str, int, int
             assert [ts for ts, _ in points] == sorted(ts for ts, _ in points)
 
 
+def test_the_curve_has_a_point_for_each_moment_of_booking_and_one_at_the_marks() -> None:
+    """Ten contracts at 40 cents: half of them sold at 50, after which the rest is worth 45."""
+    entries = [
+        make_fill("a", price=cents(40), fee=Money(10_000)),
+        make_fill("b", side=ASK, price=cents(50), qty=contracts(5), ts=Ts(NOW + 1)),
+        make_fill("c", side=ASK, price=cents(50), qty=contracts(0), fee=Money(10_000), ts=Ts(NOW + 1)),
+    ]
+    marks, ends = {"KXA-1": cents(45)}, Ts(NOW + 9)
+    sold = (NOW + 1, 480_000)
+    assert pnl.curve(entries, marks, ends) == [(NOW, 0), (NOW, -10_000), sold, (ends, 730_000)]
+    assert pnl.curve(entries, marks, ends, since=Ts(NOW + 1)) == [(NOW + 1, 0), (NOW + 1, 490_000), (ends, 740_000)]
+    assert pnl.curve(entries, {}, ends) == [(NOW, 0), (NOW, -10_000), sold, (ends, 480_000)], "without a price"
+    assert pnl.curve(entries, marks, ends, since=ends) == []
+
+
 def test_closing_trades_and_settlements_are_won_or_lost_after_their_fee() -> None:
     entries: list[pnl.LedgerEntry] = [
         make_fill("a", price=cents(40), qty=contracts(30)),

@@ -176,6 +176,8 @@ def test_a_look_at_the_best_prices_tells_whether_there_can_be_a_basket() -> None
     assert not may_pay(EventRelation(exhaustive=2), [], [none, none], [one, two])
     assert may_pay(EventRelation(), steps, [two, none], [none, one])
     assert not may_pay(EventRelation(), steps, [none, two], [one, two])
+    three = threshold_chains([above(30), above(20), above(10)])
+    assert may_pay(EventRelation(), three, [cents(50), none, none], [none, two, one]), "a dearer rung between"
     assert not may_pay(EventRelation(), [], [two, none], [none, one])
 
 

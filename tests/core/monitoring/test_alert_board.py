@@ -327,6 +327,15 @@ def test_a_check_that_could_look_again_was_never_blind(desk: Desk) -> None:
     assert desk.board.matters == {}
 
 
+def test_a_check_that_was_blind_before_and_misses_one_look_says_nothing_of_it(desk: Desk) -> None:
+    unknown = breach("positions", "COULD_NOT_LOOK", "unknown")
+    assert [desk.finds(unknown) for _ in range(2)][-1] == ["firing COULD_NOT_LOOK positions 1"]
+    assert desk.holds() == ["resolved COULD_NOT_LOOK positions 1"]
+    assert desk.finds(unknown) == []
+    assert desk.holds() == []
+    assert desk.matter("COULD_NOT_LOOK", "positions").is_resolved
+
+
 def test_a_check_ends_only_what_is_its_own(desk: Desk) -> None:
     desk.holds("KXA")
     assert desk.finds(source="check pnl") == []
