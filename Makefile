@@ -48,11 +48,11 @@ $(VENV)/.compiled: $(STAMP) $(shell find tests -name '*.py')
 	@touch $@
 
 core: setup  ## the core with coverage of every branch, in one process: in several, the marker no_cover has no effect
-	$(BIN)/python -m pytest tests/core --cov=kalshi_cli/core --cov-report=
+	nice -n 5 $(BIN)/python -m pytest tests/core --cov=kalshi_cli/core --cov-report=
 	$(BIN)/coverage report --include='kalshi_cli/core/*' --skip-covered --fail-under=100
 
-rest: setup compiled  ## all other tests; more processes than cores, because many tests wait for a process
-	$(BIN)/python -m pytest --ignore=tests/core -n 7 --dist worksteal
+rest: setup compiled  ## all other tests; more processes than cores, because many tests wait
+	$(BIN)/python -m pytest --ignore=tests/core -n 5 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.events import Key
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, Static
 
 from kalshi_cli.base.clock import Clock
@@ -67,6 +67,14 @@ KEYS = (
 )
 
 
+def parts(screen: Screen[Any], name: str) -> list[Static]:
+    """Return the part of a screen with this name; none before it is laid out, and none once it goes.
+
+    Parts come one by one after their screen and go one by one before it: what a thread sends in between is for nobody.
+    """
+    return list(screen.query(f"#{name}").results(Static))
+
+
 class PlanDialog(ModalScreen[bool]):
     """Shows a plan, the seconds in which it may be executed, and what has changed since; the base of both questions."""
 
@@ -119,19 +127,15 @@ class PlanDialog(ModalScreen[bool]):
         self._draw_plan()
         self._look()
 
-    @property
-    def _has_parts(self) -> bool:
-        """Return whether its parts are there: they come after the dialog and go before it, unlike a plan."""
-        return bool(self.query("#answers"))
-
     def _draw_plan(self) -> None:
-        if self.plan is None or not self._has_parts:
+        if self.plan is None:
             return
         facts = [
             Text(safe_text(each)) for each in (total_of(self.plan), *self.plan.facts) if each and each != self._question
         ]
         warnings = [Text(f"Warning: {safe_text(each)}", style="bold red") for each in self.plan.warnings]
-        self.query_one("#facts", Static).update(Text("\n").join([*facts, *warnings]))
+        for part in parts(self, "facts"):
+            part.update(Text("\n").join([*facts, *warnings]))
 
     @property
     def _is_quiet(self) -> bool:
@@ -142,8 +146,6 @@ class PlanDialog(ModalScreen[bool]):
 
     def _look(self) -> None:
         """Show what time has changed."""
-        if not self._has_parts:
-            return
         change = self._changes()
         self._say("changed", f"No longer true. {change.words}" if change.words else "", "bold red")
         if self.plan is None:
@@ -158,9 +160,9 @@ class PlanDialog(ModalScreen[bool]):
         self._say("answers", self._early if is_early else words, "bold" if is_early else "dim")
 
     def _say(self, part: str, words: str, style: str) -> None:
-        found = self.query_one(f"#{part}", Static)
-        found.display = bool(words)
-        found.update(Text(safe_text(words), style=style))
+        for found in parts(self, part):
+            found.display = bool(words)
+            found.update(Text(safe_text(words), style=style))
 
     def _may_agree(self) -> bool:
         """Return whether the plan may be agreed to now."""
@@ -307,7 +309,8 @@ class TextDialog(ModalScreen[Any]):
             except UsageError as error:
                 said = error_text(error)
         self._wrong = event.value
-        self.query_one("#refused", Static).update(Text(safe_text(said[:1].upper() + said[1:]), style="bold red"))
+        for part in parts(self, "refused"):
+            part.update(Text(safe_text(said[:1].upper() + said[1:]), style="bold red"))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Keep the text from the search of the screen below."""

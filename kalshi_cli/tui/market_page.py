@@ -17,6 +17,7 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Price, show_price
 from kalshi_cli.tui import market_picture
 from kalshi_cli.tui.curve import chart
+from kalshi_cli.tui.dialogs import parts
 from kalshi_cli.tui.head import place_mark
 from kalshi_cli.tui.key_line import PAGE_KEYS, KeyLine
 from kalshi_cli.views.live import LiveEvent
@@ -75,14 +76,14 @@ class MarketPage(Screen[None]):
 
     def warn(self, words: Text) -> None:
         """Show what the head of the lists warns of, such as old numbers or a halt."""
-        for line in self.query("#warning").results(Static):
+        for line in parts(self, "warning"):
             line.display = bool(words)
             if line.content != (marked := Text.assemble(words)):  # with its style, which a comparison leaves out
                 line.update(marked)
 
     def show(self, state: LiveEvent) -> None:
-        """Show the market in a state; nothing while the page opens or closes, when it lacks parts."""
-        if not (self.query("#trades") and self.query("#own")):
+        """Show the market in a state, in the parts that are there; nothing before the page opens."""
+        if not self.is_attached:
             return
         title = next((each.title for each in state.markets or () if each.ticker == self.ticker), "")
         book = next((each for each in state.books or () if each.ticker == self.ticker), None)
@@ -96,8 +97,10 @@ class MarketPage(Screen[None]):
             head.append(f"  chance {market_picture.odds(book.mid)}")
         head.append(f"  {safe_text(title)}")
         head.truncate(self.size.width, overflow="ellipsis")
-        self.query_one("#title", Static).update(head)
-        self.query_one("#trades", Static).display = self.app.size.width >= MIN_WIDTH
+        for part in parts(self, "title"):
+            part.update(head)
+        for part in parts(self, "trades"):
+            part.display = self.app.size.width >= MIN_WIDTH
         self._show("chart", self._chart)
         self._show(
             "ladder",
@@ -109,8 +112,8 @@ class MarketPage(Screen[None]):
 
     def _show(self, name: str, draw: Callable[[int, int], Sequence[Text]]) -> None:
         """Draw a part of the page into its room."""
-        part = self.query_one(f"#{name}", Static)
-        part.update(Text("\n", no_wrap=True).join(draw(*part.content_size)))
+        for part in parts(self, name):
+            part.update(Text("\n", no_wrap=True).join(draw(*part.content_size)))
 
     def _chart(self, width: int, height: int) -> Sequence[Text]:
         points = (*self._history.newest.closes, *self._middles)

@@ -19,7 +19,7 @@ from kalshi_cli.base.units import Price, Qty, show_price, show_qty
 from kalshi_cli.services.orders.amend import AmendRequest
 from kalshi_cli.services.orders.place import OrderTicket
 from kalshi_cli.tui.actions import AnyPlan, Execute, orders
-from kalshi_cli.tui.dialogs import AGAIN_S, BOX, TextDialog
+from kalshi_cli.tui.dialogs import AGAIN_S, BOX, TextDialog, parts
 from kalshi_cli.tui.picture import order_key, order_of
 from kalshi_cli.views.live import LiveEvent, TopRow
 from kalshi_cli.views.orders import LiveOrderRow, OrderRow
@@ -172,4 +172,5 @@ class OrderDialog(TextDialog):
         lines = ["Reading prices ..."] if self._row is None else price_lines(self._row)
         if self._order_id:
             lines.append(order_line(self._state(), self._order_id))
-        self.query_one("#prices", Static).update(Text("\n".join(map(safe_text, lines))))
+        for part in parts(self, "prices"):
+            part.update(Text("\n".join(map(safe_text, lines))))

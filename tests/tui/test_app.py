@@ -127,7 +127,7 @@ class Person:
         """Wait until the keys of a burst have acted."""
         arrived = asyncio.Event()
         self.app.post_message(KeyMark(arrived))
-        await arrived.wait()
+        await asyncio.wait_for(arrived.wait(), WITHIN_S)  # none arrives at a screen that ended
         assert self.app._sender is not None
         await self.app._sender
         await self.pause()

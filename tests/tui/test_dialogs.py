@@ -26,7 +26,8 @@ def test_any_other_text_is_refused(text: str) -> None:
         word_reader("kill")(text)
 
 
-def test_a_plan_that_comes_while_its_question_closes_ends_nothing() -> None:
+@pytest.mark.parametrize("part", ["*", "#facts", "#changed", "#left", "#answers"])
+def test_a_plan_that_comes_while_its_question_closes_ends_nothing(part: str) -> None:
     plan = CloseAllPlan(plan_id="p", subject="", facts=("Closes everything",), expires=Ts(2**53), positions=())
     dialog: PlanDialog = WordDialog("close all", "flatten", SystemClock(), "f")
 
@@ -34,7 +35,7 @@ def test_a_plan_that_comes_while_its_question_closes_ends_nothing() -> None:
         app: App[None] = App()
         async with app.run_test():
             await app.push_screen(dialog)
-            await dialog.query("*").remove()  # as it closes, its parts go first
+            await dialog.query(part).remove()  # as it closes, its parts go first, one by one
             dialog.show_plan(plan, Change)
             dialog.dismiss(False)
 
