@@ -47,8 +47,8 @@ $(VENV)/.compiled: $(STAMP) $(shell find tests -name '*.py')
 	@$(BIN)/python -m pytest --ignore=tests/core --collect-only -qq >/dev/null || true # `rest` reports the errors
 	@touch $@
 
-core: setup  ## the core with coverage of every branch, in one process: in several, the marker no_cover has no effect
-	nice -n 5 $(BIN)/python -m pytest tests/core --cov=kalshi_cli/core --cov-report=
+core: setup  ## the core with coverage of every branch, in one process: in several, the marker no_cover has no effect (`nice`: it fills the pauses of `rest`)
+	nice -n 19 $(BIN)/python -m pytest tests/core --cov=kalshi_cli/core --cov-report=
 	$(BIN)/coverage report --include='kalshi_cli/core/*' --skip-covered --fail-under=100
 
 rest: setup compiled  ## all other tests; more processes than cores, because many tests wait
@@ -59,7 +59,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 
 types: setup
-	$(BIN)/mypy
+	nice -n 19 $(BIN)/mypy
 
 search: setup  ## the tests with new random examples; a finding needs its own test
 	KALSHI_SEARCH=1 $(BIN)/python -m pytest -n 3 --dist worksteal

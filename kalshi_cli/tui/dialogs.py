@@ -70,7 +70,7 @@ KEYS = (
 def parts(screen: Screen[Any], name: str) -> list[Static]:
     """Return the part of a screen with this name; none before it is laid out, and none once it goes.
 
-    Parts come one by one after their screen and go one by one before it: what a thread sends in between is for nobody.
+    Parts come one by one after their screen and go one by one before it: what a thread sends in between is not shown.
     """
     return list(screen.query(f"#{name}").results(Static))
 
