@@ -1069,6 +1069,7 @@ def test_keys_of_one_burst_act_as_if_typed_slowly(exchange: Served) -> None:
         await until(lambda: isinstance(app.screen, HelpDialog), person)
         await person.press("escape")
         await until(lambda: "HALTED" in shown(app), person)
+        await until(lambda: "canceled 2 orders" in str(told.render()), person)  # before that a resume is refused
         burst(app, "rall is well\ny")
         await agree(app, person)
         await until(lambda: "Done: resume trading" in shown(app), person)
