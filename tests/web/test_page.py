@@ -416,8 +416,7 @@ def test_a_settlement_is_listed_with_payout_and_profit(tab: Tab, exchange: Serve
 
     exchange.call(settle)
     tab.click("nav a[href='#fills']")
-    row = tab.locator("table", has_text="Payout").locator("tbody tr")
-    expect(row).to_contain_text(TWO_SIDED)
+    row = tab.locator("table", has_text="Payout").locator("tbody tr", has_text=TWO_SIDED)
     expect(row).to_contain_text("$6.00")
     expect(row.locator("td[data-name='P&L']")).to_have_class("number good")
 
