@@ -79,9 +79,9 @@ class PlanDialog(ModalScreen[bool]):
     """Shows a plan, the seconds in which it may be executed, and what has changed since; the base of both questions."""
 
     answers: ClassVar[str]
-    """Which keys answer now."""
+    """The keys that answer, as shown below the plan."""
     back: ClassVar[str]
-    """Which key goes back, where the plan can no longer be agreed to."""
+    """The key that goes back, as shown once the plan has expired or is no longer true."""
 
     def __init__(self, words: str, clock: Clock, key: str) -> None:
         super().__init__()

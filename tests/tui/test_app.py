@@ -21,6 +21,7 @@ import msgspec
 import pytest
 import textual.screen
 from support.hostile_text import TITLE, harmful
+from support.moved_clock import MovedClock
 from support.served import (
     EMPTY,
     FINE,
@@ -84,19 +85,6 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_events, "SILENCE_S", 0.2)
     monkeypatch.setattr(live_events, "ACCOUNT_EVERY_S", 0.4)
     monkeypatch.setattr(list_prices, "EVERY_S", 0.4)
-
-
-class MovedClock(SystemClock):
-    """The clock of the screen: `ahead_ms` moves its wall time, `skipped_s` the seconds that ages and pauses count."""
-
-    ahead_ms = 0
-    skipped_s = 0.0
-
-    def now(self) -> Ts:
-        return Ts(super().now() + self.ahead_ms)
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.skipped_s
 
 
 NAMES = {"/": "slash", "\n": "enter", "?": "question_mark", " ": "space"}

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.moved_clock import MovedClock
 from support.scripted_rest import ScriptedRest, market_body
 from support.scripted_stream import ScriptedWs, wait_until
 from wsproto.utilities import LocalProtocolError
@@ -237,26 +238,18 @@ def test_a_refused_market_that_nobody_wants_any_more_is_forgotten() -> None:
 # -- messages that come late, and a second view -----------------------------------------------------------------------
 
 
-class Moved(SystemClock):
-    """The machine's clock, and how far a test has moved it."""
-
-    shift_s = 0.0
-
-    def now(self) -> Ts:
-        return Ts(super().now() + int(self.shift_s * 1000))
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.shift_s
+class SkippedSleep(MovedClock):
+    """A sleep is over at once, and its time has passed."""
 
     def sleep(self, seconds: float) -> None:
-        self.shift_s += max(0.0, seconds)
+        self.move(max(0.0, seconds))
 
 
 class Scene:
     """A live feed of two markets over a scripted exchange, on a clock that a test moves."""
 
     def __init__(self, key: Any, server: ScriptedWs, **options: Any) -> None:
-        self.clock = Moved()
+        self.clock = SkippedSleep()
         self.server = server
         self.told: list[str] = []
         self.rest = ScriptedRest(self.clock.now())
@@ -337,7 +330,7 @@ def test_the_lag_of_messages_is_measured_and_what_is_wrong_with_our_clock_is_tak
     assert 4_000 <= one.feed.lag_ms < 9_000
     one.until(Tick, 2)
     assert one.feed.lag_ms is None, "nothing came"
-    one.clock.shift_s = 8.0  # we are ahead, and the exchange's Date says so
+    one.clock.move(8.0)  # we are ahead, and the exchange's Date says so
     answer = httpx.Response(200, headers={"date": formatdate(usegmt=True)}, content=b'{"orderbooks": []}')
     one.rest.routes["GET /markets/orderbooks"] = lambda _: answer
     one.client.orderbooks(["A"])
@@ -388,7 +381,7 @@ def test_a_slow_strategy_keeps_the_time_and_is_told_that_it_is_slow_instead_of_f
                 one.server.delta("A", "0.4700", "1.00", ts=one.clock.now())
                 sent += 1
         one.seen.append(next(one.messages))
-        one.clock.shift_s += 0.6  # so long does it take
+        one.clock.move(0.6)  # so long does it take
         between = 0 if isinstance(one.seen[-1], Tick) else between + 1
         most = max(most, between)
         counted = sum(not isinstance(said, FeedState | FeedGap) for said in one.feed._pending)
@@ -415,7 +408,7 @@ def test_books_are_compared_with_a_read_at_intervals_those_with_orders_first(sce
     one.until(Tick, 3)
     assert not one.rest.calls("GET /markets/orderbooks")
     wait_until(lambda: one.stream.is_live)
-    one.clock.shift_s += CHECK_EVERY_S
+    one.clock.move(CHECK_EVERY_S)
     assert one.until(BookVerification).ticker == "B"
     found = one.until(BookVerification)
     assert (found.ticker, found.bids, found.asks) == ("A", ((3_000, 100),), ())
@@ -429,7 +422,7 @@ def test_a_comparison_that_fails_is_told_once_and_nothing_is_disputed(scene: Cal
     one.until(BookSnapshot, 2)
     one.rest.routes["GET /markets/orderbooks"] = 500
     for _ in range(2):
-        one.clock.shift_s += CHECK_EVERY_S
+        one.clock.move(CHECK_EVERY_S)
         one.until(Tick, 2)
     assert len([text for text in one.told if "verified" in text]) == 1
     assert not [each for each in one.seen if isinstance(each, BookVerification)]
@@ -440,7 +433,7 @@ def test_nothing_is_compared_while_there_is_no_stream(scene: Callable[..., Scene
     one.until(BookSnapshot, 2)
     one.stream.stop()
     wait_until(lambda: not one.stream.is_live)
-    one.clock.shift_s += CHECK_EVERY_S
+    one.clock.move(CHECK_EVERY_S)
     one.until(Tick, 4)
     assert not [each for each in one.seen if isinstance(each, BookVerification)]
 
@@ -454,7 +447,7 @@ def test_books_are_not_read_while_changes_from_before_the_cut_are_still_to_come(
     one.stream.stop()
     for _ in range(20):
         one.seen.append(next(one.messages))
-        one.clock.shift_s += 0.6
+        one.clock.move(0.6)
     one.until(BookSnapshot)
     kinds = [type(each) for each in one.seen]
     last_change = max(at for at, kind in enumerate(kinds) if kind is BookDelta)

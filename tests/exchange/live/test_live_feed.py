@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.moved_clock import MovedClock
 from support.scripted_rest import ScriptedRest, market_body
 from support.scripted_stream import ScriptedWs, wait_until
 
@@ -284,24 +285,15 @@ def test_the_age_of_the_last_message_is_known(live: Setting):
     assert 0 <= age < 5
 
 
-class Shifted(SystemClock):
-    """The machine's clock, and a jump of the monotonic one."""
-
-    shift_s = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.shift_s
-
-
 def test_after_the_process_was_suspended_nothing_from_before_is_given_out(arrange: Arrange, server: ScriptedWs):
-    clock = Shifted()
+    clock = MovedClock()
     setting = arrange(market(close_time=Ts(clock.now() + 86_400_000)), clock=clock, url=server.url, interval_s=60)
     assert setting.stream is not None
     setting.stream.start()
     setting.until_a(FeedState)
     server.delta("A", "0.4700", "1.00")
     wait_until(lambda: len(setting.stream.inbox) >= 1)  # type: ignore[union-attr]
-    clock.shift_s = 31
+    clock.skipped_s = 31
     gap = next(setting.messages)
     assert isinstance(gap, FeedGap)
     assert gap.tickers == ()
@@ -566,7 +558,7 @@ def test_the_end_of_a_group_is_told_once_a_later_delta_or_silence_shows_it(live:
     assert live.until_a(GroupEnd).ts == start + 3, "a late one has an end as well"
 
 
-def start_with_two_books(arrange: Arrange, server: ScriptedWs, clock: Shifted) -> Setting:
+def start_with_two_books(arrange: Arrange, server: ScriptedWs, clock: MovedClock) -> Setting:
     far = Ts(clock.now() + 86_400_000)
     setting = arrange(
         market("A", close_time=far), market("B", close_time=far), clock=clock, url=server.url, interval_s=60
@@ -581,7 +573,7 @@ def start_with_two_books(arrange: Arrange, server: ScriptedWs, clock: Shifted) -
 def test_changes_that_waited_for_a_slow_step_are_counted_before_anything_is_decided(
     arrange: Arrange, server: ScriptedWs
 ):
-    clock = Shifted()
+    clock = MovedClock()
     setting = start_with_two_books(arrange, server, clock)
     start = clock.now()
     server.delta("A", "0.4700", "1.00", ts=start)
@@ -590,13 +582,13 @@ def test_changes_that_waited_for_a_slow_step_are_counted_before_anything_is_deci
     for ticker, ts in waiting:
         server.delta(ticker, "0.4700", "1.00", ts=start + ts)
     wait_until(lambda: len(setting.stream.inbox) >= len(waiting))  # type: ignore[union-attr]
-    clock.shift_s = 1.0
+    clock.skipped_s = 1.0
     assert next(setting.messages) == WaitingChanges(Ts(start + 1), {"A": 3, "B": 1}), "before the group that ends"
     assert [type(next(setting.messages)) for _ in range(5)] == [GroupEnd, *4 * [BookDelta]]
 
 
 def test_changes_that_arrive_while_nothing_is_handled_do_not_wait(arrange: Arrange, server: ScriptedWs):
-    setting = start_with_two_books(arrange, server, clock := Shifted())
+    setting = start_with_two_books(arrange, server, clock := MovedClock())
 
     def send() -> None:
         for ts in (1, 2, 3):
@@ -604,7 +596,7 @@ def test_changes_that_arrive_while_nothing_is_handled_do_not_wait(arrange: Arran
 
     sender = threading.Timer(0.1, send)
     sender.start()
-    clock.shift_s = -0.1  # the time of the test itself is no slow step
+    clock.skipped_s = -0.1  # the time of the test itself is no slow step
     for _ in range(3):
         setting.until_a(BookDelta)
     assert not any(isinstance(each, WaitingChanges) for each in setting.seen)

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+from support.moved_clock import MovedClock
 
-from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.base.units import Price, Qty
 from kalshi_cli.core.model.messages import Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
@@ -21,22 +21,10 @@ from kalshi_cli.exchange.rest.signing import Signer
 BALANCE = {"balance": 1, "balance_dollars": "0.0100", "portfolio_value": 0, "updated_ts": 1}
 
 
-class Moved(SystemClock):
-    """The machine's clock, and how far the test has moved it."""
-
-    shift_s = 0.0
-
-    def now(self) -> Ts:
-        return Ts(super().now() + int(self.shift_s * 1000))
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.shift_s
-
-
 @pytest.mark.parametrize("presign", [True, False])
 def test_an_idle_loop_signs_ahead(rsa_key: Any, presign: bool) -> None:
     times: list[int] = []
-    clock = Moved()
+    clock = MovedClock()
 
     def answer(request: httpx.Request) -> httpx.Response:
         headers = {"Date": formatdate(clock.now() / 1000, usegmt=True)}
@@ -52,7 +40,7 @@ def test_an_idle_loop_signs_ahead(rsa_key: Any, presign: bool) -> None:
     )  # fmt: skip
     for _ in range(12):  # until their dates have shown the exchange's clock closely
         client.balance()
-        clock.shift_s += 0.1
+        clock.move(0.1)
     ticks = (
         message for message in LiveFeed(None, client, clock, markets=(), interval_s=0.4) if isinstance(message, Tick)
     )

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from support.moved_clock import MovedClock
 from support.scripted_stream import ScriptedWs, wait_until
 
 from kalshi_cli.base.clock import Clock, SystemClock
@@ -30,15 +31,6 @@ from kalshi_cli.exchange.stream.sequencing import Said
 QUICK = StreamTimings(connect_s=20, first_pause_s=0.01, longest_pause_s=0.05)
 LONG_S = 60.0
 """Longer than any busy machine holds up a message; a `Moved` clock jumps over it."""
-
-
-class Moved(SystemClock):
-    """The machine's clock, and how far a test has moved it: no patience ends because the machine is busy."""
-
-    shift_s = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.shift_s
 
 
 def trade(ticker: str) -> dict[str, Any]:
@@ -209,11 +201,11 @@ def test_a_close_frame_ends_the_connection_after_what_came_before_it(server: Scr
     assert len(heard.of(BookDelta)) == 1
 
 
-def after_silence(heard: Heard, clock: Moved) -> str:
+def after_silence(heard: Heard, clock: MovedClock) -> str:
     """Why the stream went down; what was still under way when the silence began is heard first."""
 
     def is_down() -> bool:
-        clock.shift_s += LONG_S
+        clock.skipped_s += LONG_S
         return len(heard.of(FeedState)) > 1
 
     wait_until(is_down)
@@ -221,7 +213,7 @@ def after_silence(heard: Heard, clock: Moved) -> str:
 
 
 def test_silence_ends_the_connection(server: ScriptedWs, start: Start):
-    clock = Moved()
+    clock = MovedClock()
     heard = start(
         pace=StreamTimings(silence_s=LONG_S, quiet_s=2 * LONG_S, repair_s=0.1, first_pause_s=0.01), clock=clock
     )
@@ -238,7 +230,7 @@ def test_silence_ends_a_tls_connection_whose_other_end_never_closes(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     with ScriptedWs("A", tls=context) as secured:
-        clock = Moved()
+        clock = MovedClock()
         pace = StreamTimings(silence_s=LONG_S, quiet_s=1_000 * LONG_S, repair_s=0.1, first_pause_s=0.01)
         heard = start(url=secured.url, tickers=["A"], pace=pace, clock=clock)
         heard.until(FeedState)
@@ -248,7 +240,7 @@ def test_silence_ends_a_tls_connection_whose_other_end_never_closes(
 
 
 def test_pings_are_answered_and_count_as_a_sign_of_life(server: ScriptedWs, start: Start):
-    clock = Moved()
+    clock = MovedClock()
     heard = start(
         pace=StreamTimings(silence_s=LONG_S, quiet_s=9 * LONG_S, repair_s=0.1, first_pause_s=0.01), clock=clock
     )
@@ -256,7 +248,7 @@ def test_pings_are_answered_and_count_as_a_sign_of_life(server: ScriptedWs, star
     for count in range(1, 7):
         server.ping()
         wait_until(lambda expected=count: len(server.pongs) == expected)  # type: ignore[misc]
-        clock.shift_s += LONG_S / 2
+        clock.skipped_s += LONG_S / 2
         assert heard.stream.silent_s is not None
         assert heard.stream.silent_s >= LONG_S / 2
     assert server.pongs == [b"heartbeat"] * 6
@@ -271,19 +263,19 @@ def ignore_probes(server: ScriptedWs) -> None:
 
 
 def test_a_stream_that_only_pings_is_probed_and_dropped_when_it_does_not_answer(server: ScriptedWs, start: Start):
-    clock = Moved()
+    clock = MovedClock()
     heard = start(
         pace=StreamTimings(silence_s=9 * LONG_S, quiet_s=0.05, patience_s=LONG_S, first_pause_s=0.01), clock=clock
     )
     heard.until(BookSnapshot, 6)  # two at first, the others answer probes
     assert server.connections == 1
     ignore_probes(server)
-    clock.shift_s += LONG_S
+    clock.skipped_s += LONG_S
     assert "no order book messages" in heard.until(FeedState, 2)[1].reason
 
 
 def test_a_stream_whose_books_fell_silent_is_dropped_although_everything_else_flows(server: ScriptedWs, start: Start):
-    clock = Moved()
+    clock = MovedClock()
     heard = start(
         pace=StreamTimings(silence_s=9 * LONG_S, quiet_s=0.05, patience_s=LONG_S, first_pause_s=0.01), clock=clock
     )
@@ -296,7 +288,7 @@ def test_a_stream_whose_books_fell_silent_is_dropped_although_everything_else_fl
             server.ping()
             server.sequenced("trade", "trade", trade("A"))
             wait_until(lambda: len(heard.of(PublicTrade)) > before or len(heard.of(FeedState)) > 1)
-            clock.shift_s += LONG_S / 20
+            clock.skipped_s += LONG_S / 20
         return len(heard.of(FeedState)) > 1
 
     wait_until(is_dropped)
@@ -305,13 +297,13 @@ def test_a_stream_whose_books_fell_silent_is_dropped_although_everything_else_fl
 
 
 def test_a_quiet_book_that_answers_keeps_its_connection(server: ScriptedWs, start: Start):
-    clock = Moved()
+    clock = MovedClock()
     heard = start(
         pace=StreamTimings(silence_s=9 * LONG_S, quiet_s=0.05, patience_s=LONG_S, first_pause_s=0.01), clock=clock
     )
     for count in range(2, 12):  # far longer than its patience
         heard.until(BookSnapshot, 2 * count)
-        clock.shift_s += LONG_S / 4
+        clock.skipped_s += LONG_S / 4
     assert server.connections == 1
 
 

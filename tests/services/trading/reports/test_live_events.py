@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.fault_proxy import Fault, fault_proxy
+from support.moved_clock import MovedClock
 from support.served import ME, TWO_SIDED, Served, eventually, finish, program, said, start
 from support.simulation import T0, Simulation
 from support.trading import TradingSession
@@ -19,7 +20,6 @@ from support.values import make_fill
 from kalshi_cli import Kalshi
 from kalshi_cli.app import list_prices
 from kalshi_cli.app.list_prices import ListPrices
-from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars, format_price
 from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.model.effects import FillBooked, SettlementBooked
@@ -227,14 +227,14 @@ def test_after_a_failed_read_the_numbers_shown_keep_their_age(
 
 
 def test_prices_of_a_list_say_when_they_are_old_and_when_the_market_has_ended(exchange: Served) -> None:
-    clock = ShiftedClock()
+    clock = MovedClock()
     prices = ListPrices(Kalshi.open, (TWO_SIDED,), clock)
     prices.start()
     try:
         eventually(lambda: any(row.bid for row in prices.newest() or ()))
     finally:
         prices.stop()
-    clock.shift_s = 100.0
+    clock.skipped_s = 100.0
     (old,) = prices.newest() or ()
     assert old.bid == cents(44)
     assert re.match(r"OLD: 1\d\d s\. ", old.title)
@@ -245,15 +245,6 @@ def test_prices_of_a_list_say_when_they_are_old_and_when_the_market_has_ended(ex
         (row,) = top_rows({}, {TWO_SIDED: msgspec.structs.replace(market, status=status)})
         assert row.title == word + market.full_title
         assert (row.bid, row.bid_count, row.ask, row.ask_count) == (None, None, None, None), "the last ones are void"
-
-
-class ShiftedClock(SystemClock):
-    """The system's clock, with a monotonic time that can be set forward."""
-
-    shift_s = 0.0
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.shift_s
 
 
 def test_numbers_are_read_again_before_they_are_announced_as_old() -> None:
